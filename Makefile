@@ -1,0 +1,71 @@
+# Everything a developer or a newcomer does. Needs Python 3.11 or later, git and make; no root.
+# `make` alone lists the targets.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+LOCK_FLAGS := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet
+OUT ?= service
+PROTOS := $(patsubst protos/%,%,$(wildcard protos/*/*/*/*/*/*.proto))
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## list the targets
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
+
+.PHONY: run
+run: $(VENV)/.run ## set up and serve on an embedded store
+	$(BIN)/leasehold serve --embedded
+
+.PHONY: test
+test: $(VENV)/.dev lint ## set up, check and test (some minutes)
+	$(BIN)/python -m pytest
+
+.PHONY: test-long
+test-long: $(VENV)/.dev ## the tests that take longer
+	$(BIN)/python -m pytest -m long
+
+.PHONY: lint
+lint: $(VENV)/.dev ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+.PHONY: format
+format: $(VENV)/.dev ## let ruff mend what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# The virtual path before the equals sign becomes the Python package of the output.
+.PHONY: proto
+proto: $(VENV)/.dev ## make service/leasehold/generated from protos/
+	$(BIN)/python -m grpc_tools.protoc -I leasehold/generated=protos \
+		--python_out=$(OUT) --pyi_out=$(OUT) --grpc_python_out=$(OUT) \
+		$(addprefix leasehold/generated/,$(PROTOS))
+
+.PHONY: lock
+lock: $(VENV)/.dev ## renew the lock files within the ranges of pyproject.toml
+	$(BIN)/uv pip compile pyproject.toml --extra embedded --group build --group redis-cli \
+		$(LOCK_FLAGS) --upgrade -o requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --extra embedded --group dev \
+		$(LOCK_FLAGS) --upgrade -c requirements.lock -o requirements-dev.lock
+
+.PHONY: clean
+clean: ## remove the environment and all caches
+	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+
+# The stamps say which lock file an environment was made from; a changed lock makes it again.
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Leasehold needs Python 3.11 or later; name one with: make PYTHON=/path/to/python3"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: requirements.lock pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock $(VENV)/.run
+	$(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
