@@ -1,0 +1,147 @@
+"""The composition root: the only place that sees both the front end and the store."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+import grpc
+import structlog
+
+import leasehold
+from leasehold import settings as settings_module
+from leasehold.model.deadline import Deadline
+from leasehold.rpc import server
+from leasehold.rpc.calls import CallInterceptor
+from leasehold.rpc.health import Health
+from leasehold.rpc.v2.servicer import BookingServicer
+from leasehold.settings import Address, Settings
+from leasehold.store.link import Link, connect
+from leasehold.store.redis_store import RedisStore
+from leasehold.telemetry import metrics, ops_http
+from leasehold.telemetry.readiness import Finding, Readiness
+
+_log = structlog.get_logger()
+
+# What is left to do once every running call has its answer: to send it.
+_LAST_WORDS_S = 1
+
+
+class ListenError(Exception):
+    """A listener's address cannot be had."""
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """Where a started service can be reached."""
+
+    partners: Address
+    operators: Address
+    ops: Address
+
+
+async def serve(settings: Settings, redis_url: str, announce: Callable[[Serving], None]) -> None:
+    """Serve until SIGTERM or SIGINT, then drain. Raises ListenError if an address is taken."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with AsyncExitStack() as stack:
+        store = await _open_store(settings, redis_url, stack)
+        readiness = _readiness(settings, store)
+        calls = CallInterceptor(frozenset(server.PARTNER_SERVICES))
+        servicer = BookingServicer(
+            store, max_slot_s=settings.max_slot_s, call_timeout_s=settings.call_timeout_s
+        )
+        health = Health(server.PARTNER_SERVICES)
+        await readiness.tell(health.follow)
+        partners = server.partner_listener(
+            servicer, health, calls, reflects=settings.reflects("listen")
+        )
+        operators = server.operator_listener(health, reflects=settings.reflects("operator_listen"))
+        serving = Serving(
+            partners=await _start(partners, settings, "listen"),
+            operators=await _start(operators, settings, "operator_listen"),
+            ops=await _start_ops(settings, readiness, stack),
+        )
+        await stack.enter_async_context(_background(readiness))
+        announce(serving)
+        await stop.wait()
+        await _drain(readiness, calls, [partners, operators], settings.drain_grace_s)
+
+
+async def _open_store(settings: Settings, url: str, stack: AsyncExitStack) -> RedisStore:
+    client = connect(
+        url,
+        timeout_s=settings.redis_timeout_s,
+        connect_timeout_s=settings.redis_connect_timeout_s,
+        connections=settings.redis_connections,
+        pool_wait_s=settings.call_timeout_s,
+    )
+    link = Link(client, retries=settings.redis_retries)
+    stack.push_async_callback(link.close)
+    return RedisStore(link, settings.lease_terms())
+
+
+def _readiness(settings: Settings, store: RedisStore) -> Readiness:
+    metrics.build_info.labels(leasehold.__version__).set(1)
+    every_slot_exists = Finding(
+        "inventory", "warning", "open: every well-formed future slot counts as one that exists"
+    )
+
+    async def ping() -> None:
+        await store.ping(Deadline.within(settings.call_timeout_s, None))
+
+    return Readiness(ping, settings.unready_after_s, (every_slot_exists,))
+
+
+@asynccontextmanager
+async def _background(readiness: Readiness) -> AsyncIterator[None]:
+    following = asyncio.create_task(readiness.follow_store())
+    yield
+    following.cancel()
+
+
+async def _start(listener: grpc.aio.Server, settings: Settings, name: str) -> Address:
+    wanted = settings.address(name)
+    try:
+        port = listener.add_insecure_port(str(wanted))
+    except RuntimeError:
+        raise _taken(name, wanted) from None
+    await listener.start()
+    return Address(wanted.host, port)
+
+
+async def _start_ops(settings: Settings, readiness: Readiness, stack: AsyncExitStack) -> Address:
+    wanted = settings.address("ops_listen")
+    application = ops_http.build(readiness, settings_module.shown(settings))
+    try:
+        runner, port = await ops_http.start(application, wanted.host, wanted.port)
+    except OSError:
+        raise _taken("ops_listen", wanted) from None
+    stack.push_async_callback(runner.cleanup)
+    return Address(wanted.host, port)
+
+
+def _taken(name: str, wanted: Address) -> ListenError:
+    variable = settings_module.PREFIX + name.upper()
+    return ListenError(
+        f"Cannot listen on {wanted}: it is taken, or not an address of this machine."
+        f" Set {variable} to another one."
+    )
+
+
+async def _drain(
+    readiness: Readiness, calls: CallInterceptor, listeners: list[grpc.aio.Server], grace_s: float
+) -> None:
+    """Health first, then no new calls; those that run may finish within the grace."""
+    _log.info("draining", grace_s=grace_s)
+    await readiness.drain()
+    stopping = [asyncio.create_task(listener.stop(grace_s)) for listener in listeners]
+    try:
+        await asyncio.wait_for(calls.idle(), grace_s)
+    except TimeoutError:
+        _log.warning("calls_cut_off")
+    # Watchers of health never finish by themselves, so they do not get the whole grace.
+    await asyncio.gather(*stopping, *(listener.stop(_LAST_WORDS_S) for listener in listeners))
+    _log.info("stopped")

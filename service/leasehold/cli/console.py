@@ -1,0 +1,34 @@
+"""What the commands share: where they write, how they end, and how they read settings."""
+
+import os
+from typing import NoReturn
+
+import typer
+from rich.console import Console
+
+from leasehold import settings as settings_module
+from leasehold.settings import Settings, SettingsError
+
+REFUSED = 1
+UNUSABLE = 2
+UNAVAILABLE = 3
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def fail(message: str, code: int) -> NoReturn:
+    """Say why on standard error and end with an exit code."""
+    err.print(message, style="red", markup=False)
+    raise typer.Exit(code)
+
+
+def load_settings() -> Settings:
+    """Return the settings, or say everything that is wrong with them and end."""
+    for name, meant in settings_module.unknown_names(os.environ):
+        hint = f"; did you mean {meant}?" if meant else ""
+        err.print(f"Warning: {name} is not a setting{hint}", style="yellow", markup=False)
+    try:
+        return settings_module.load()
+    except SettingsError as error:
+        fail("\n".join(("These settings cannot be used:", *error.faults)), UNUSABLE)

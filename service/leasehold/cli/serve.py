@@ -1,0 +1,78 @@
+"""``leasehold serve``."""
+
+import asyncio
+from contextlib import ExitStack
+from typing import Annotated
+
+import structlog
+import typer
+from rich.table import Table
+
+from leasehold import bootstrap
+from leasehold.cli.console import UNUSABLE, fail, load_settings, out
+from leasehold.settings import Settings, hide_password
+from leasehold.store.embedded import EmbeddedStore, EmbeddedStoreError
+from leasehold.telemetry import log
+
+_NO_STORE = (
+    "There is no store to serve from. Set LEASEHOLD_REDIS_URL to that of your Redis or Valkey,"
+    " or try it out with: leasehold serve --embedded"
+)
+_TWO_STORES = "LEASEHOLD_REDIS_URL is set, so --embedded would serve from another store. Use one."
+
+
+def serve(
+    embedded: Annotated[
+        bool, typer.Option("--embedded", help="Start a Valkey of its own, on loopback.")
+    ] = False,
+) -> None:
+    """Serve the partner API until SIGTERM, then drain. Settings are LEASEHOLD_... variables."""
+    settings = load_settings()
+    log.configure(settings.log_format, settings.log_level)
+    if embedded and settings.redis_url:
+        fail(_TWO_STORES, UNUSABLE)
+    if not embedded and not settings.redis_url:
+        fail(_NO_STORE, UNUSABLE)
+    with ExitStack() as stack:
+        try:
+            # Before any gRPC object exists: a process must not fork after gRPC has started.
+            store = _start_embedded(settings, stack) if embedded else None
+            url = store.url if store else str(settings.redis_url)
+            asyncio.run(
+                bootstrap.serve(settings, url, lambda at: _announce(settings, at, url, store))
+            )
+        except (EmbeddedStoreError, bootstrap.ListenError) as error:
+            fail(str(error), UNUSABLE)
+
+
+def _start_embedded(settings: Settings, stack: ExitStack) -> EmbeddedStore:
+    return stack.enter_context(EmbeddedStore(settings.embedded_dir, settings.embedded_port))
+
+
+def _announce(
+    settings: Settings, at: bootstrap.Serving, url: str, store: EmbeddedStore | None
+) -> None:
+    structlog.get_logger().info(
+        "serving",
+        listen=str(at.partners),
+        operator_listen=str(at.operators),
+        ops_listen=str(at.ops),
+        redis_url=hide_password(url),
+        embedded_pid=store.pid if store else None,
+    )
+    if settings.log_format == "console":
+        out.print(_addresses(at, url, store))
+
+
+def _addresses(at: bootstrap.Serving, url: str, store: EmbeddedStore | None) -> Table:
+    table = Table(title="Leasehold is serving", title_justify="left", show_header=False)
+    table.add_row("gRPC, partners", str(at.partners))
+    table.add_row("gRPC, operators", str(at.operators))
+    table.add_row("metrics", f"http://{at.ops}/metrics")
+    table.add_row("readiness", f"http://{at.ops}/readyz?verbose")
+    if store:
+        table.add_row("store", f"redis-cli -p {store.port}")
+        table.add_row("data", str(store.directory))
+    else:
+        table.add_row("store", hide_password(url))
+    return table

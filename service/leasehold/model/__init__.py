@@ -1,0 +1,1 @@
+"""What leases are: values, pure checks, outcomes and errors. Standard library only."""

@@ -1,0 +1,47 @@
+"""Checks of single values. Each answers with what is wrong, or with None.
+
+Source: contract 6.2, "Ids and tokens" and "Slot times".
+"""
+
+import re
+
+MAX_ID_BYTES = 255
+MAX_TAG_BYTES = 1024
+MAX_REQUEST_BYTES = 64 * 1024
+
+_CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+
+def id_fault(value: str) -> str | None:
+    """Check an id, reference or token that must be there."""
+    return optional_id_fault(value) if value else "is required"
+
+
+def optional_id_fault(value: str) -> str | None:
+    """Check an id that may be empty."""
+    if len(value.encode()) > MAX_ID_BYTES:
+        return f"is longer than {MAX_ID_BYTES} bytes of UTF-8"
+    if _CONTROL_CHARACTERS.search(value):
+        return "contains control characters"
+    return None
+
+
+def tag_fault(value: str) -> str | None:
+    """Check an availability tag, which is opaque."""
+    if len(value.encode()) > MAX_TAG_BYTES:
+        return f"is longer than {MAX_TAG_BYTES} bytes of UTF-8"
+    return None
+
+
+def duration_fault(duration_s: int, max_duration_s: float) -> str | None:
+    """Check the length of a slot."""
+    if duration_s <= 0:
+        return "must be longer than zero"
+    if duration_s > max_duration_s:
+        return f"must be at most {max_duration_s:g} seconds"
+    return None
+
+
+def party_size_fault(party_size: int) -> str | None:
+    """Check the size of a party; zero means that none was named."""
+    return "must not be negative" if party_size < 0 else None

@@ -1,0 +1,53 @@
+"""What goes wrong without being an answer: bad input, trouble with the store, lost time."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One fault of a request: the path of the field and what is wrong, never the value itself."""
+
+    field: str
+    description: str
+
+
+class InvalidRequestError(Exception):
+    """The request cannot be meant; all the violations that could be found are named."""
+
+    def __init__(self, violations: Sequence[Violation], reason: str = "INVALID_REQUEST") -> None:
+        super().__init__("; ".join(f"{v.field or 'request'}: {v.description}" for v in violations))
+        self.violations = tuple(violations)
+        self.reason = reason
+
+
+class StoreTrouble(StrEnum):
+    """Why the store could not answer; none of these says anything about a slot.
+
+    Source: contract 6.2, "Store trouble".
+    """
+
+    UNREACHABLE = "STORE_UNREACHABLE"
+    LOADING = "STORE_LOADING"
+    READ_ONLY = "STORE_READ_ONLY"
+    NO_REPLICAS = "STORE_NO_REPLICAS"
+    NOT_PERSISTING = "STORE_NOT_PERSISTING"
+    BUSY = "STORE_BUSY"
+    CLUSTER_DOWN = "STORE_CLUSTER_DOWN"
+    MIGRATING = "STORE_MIGRATING"
+    OUT_OF_MEMORY = "STORE_OUT_OF_MEMORY"
+    ACCESS_DENIED = "STORE_ACCESS_DENIED"
+    ANSWERED_TOO_LATE = "STORE_ANSWERED_TOO_LATE"
+
+
+class StoreUnavailableError(Exception):
+    """The store gave no answer; whether the command was carried out may be unknown."""
+
+    def __init__(self, trouble: StoreTrouble) -> None:
+        super().__init__(trouble.value)
+        self.trouble = trouble
+
+
+class DeadlinePassedError(Exception):
+    """The time of the call ran out before the store had answered."""

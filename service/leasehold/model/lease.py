@@ -1,0 +1,64 @@
+"""CreateLease: the command, the terms it is judged by, and its outcomes."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from leasehold.model import ids
+from leasehold.model.slot import Slot
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseTerms:
+    """What may be held: the operator's limits, all in milliseconds."""
+
+    min_lease_ms: int
+    max_lease_ms: int
+    max_advance_ms: int
+    retention_ms: int
+    """How long the record of a lease outlives the hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class CreateLease:
+    """Hold ``slot`` for ``reference`` until ``asked_expires_ms``; its shape has been checked."""
+
+    slot: Slot
+    reference: str
+    asked_expires_ms: int
+    """Epoch milliseconds."""
+    availability_tag: str = ""
+
+    @property
+    def lease_suffix(self) -> str:
+        """Return the name of the lease among those of its merchant."""
+        return ids.lease_suffix(self.reference)
+
+    @property
+    def lease_id(self) -> str:
+        """Return the name of the lease on the wire."""
+        return ids.lease_id(self.slot.merchant_id, self.reference)
+
+
+class CreateLeaseStatus(StrEnum):
+    """Every answer to CreateLease, in order of precedence.
+
+    Source: contract 6.2, "Order of judgement".
+    """
+
+    REPLAYED = "replayed"
+    LEASE_EXPIRED = "lease_expired"
+    REFERENCE_REUSED = "reference_reused"
+    EXPIRY_TOO_SOON = "expiry_too_soon"
+    START_TOO_SOON = "start_too_soon"
+    START_TOO_FAR = "start_too_far"
+    SLOT_UNAVAILABLE = "slot_unavailable"
+    CREATED = "created"
+
+
+@dataclass(frozen=True, slots=True)
+class CreateLeaseOutcome:
+    """The answer to one CreateLease."""
+
+    status: CreateLeaseStatus
+    expires_at_ms: int = 0
+    """The granted expiry in epoch milliseconds, when created or replayed."""

@@ -1,0 +1,1 @@
+"""The gRPC front end: translates requests into commands and outcomes into responses."""

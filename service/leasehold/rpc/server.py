@@ -1,0 +1,51 @@
+"""The gRPC listeners."""
+
+import grpc
+from grpc_health.v1 import health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from leasehold.generated.ext.maps.booking.partner.v0 import booking_service_pb2 as v0_pb
+from leasehold.generated.ext.maps.booking.partner.v0 import booking_service_pb2_grpc as v0_grpc
+from leasehold.generated.ext.maps.booking.partner.v2 import booking_service_pb2 as v2_pb
+from leasehold.generated.ext.maps.booking.partner.v2 import booking_service_pb2_grpc as v2_grpc
+from leasehold.rpc.calls import CallInterceptor
+from leasehold.rpc.health import Health
+from leasehold.rpc.v2.servicer import BookingServicer
+
+V2 = v2_pb.DESCRIPTOR.services_by_name["BookingService"].full_name
+V0 = v0_pb.DESCRIPTOR.services_by_name["BookingService"].full_name
+PARTNER_SERVICES = (V2, V0)
+_HEALTH = "grpc.health.v1.Health"
+
+_OPTIONS = (
+    # Two servers on one port would share its calls at random instead of failing.
+    ("grpc.so_reuseport", 0),
+)
+
+
+def partner_listener(
+    v2: BookingServicer, health: Health, calls: CallInterceptor, *, reflects: bool
+) -> grpc.aio.Server:
+    """Return the listener that partners call; it is not started."""
+    server = grpc.aio.server(interceptors=[calls], options=_OPTIONS)
+    v2_grpc.add_BookingServiceServicer_to_server(v2, server)
+    # Not one method of v0 is built: the generated class answers UNIMPLEMENTED.
+    v0_grpc.add_BookingServiceServicer_to_server(v0_grpc.BookingServiceServicer(), server)
+    _add_common(server, health, reflects, PARTNER_SERVICES)
+    return server
+
+
+def operator_listener(health: Health, *, reflects: bool) -> grpc.aio.Server:
+    """Return the listener for operators; it is not started."""
+    server = grpc.aio.server(options=_OPTIONS)
+    _add_common(server, health, reflects, ())
+    return server
+
+
+def _add_common(
+    server: grpc.aio.Server, health: Health, reflects: bool, services: tuple[str, ...]
+) -> None:
+    health_pb2_grpc.add_HealthServicer_to_server(health, server)
+    if reflects:
+        names = (*services, _HEALTH, reflection.SERVICE_NAME)
+        reflection.enable_server_reflection(names, server)

@@ -1,0 +1,62 @@
+"""One table from errors to gRPC status, with google.rpc details on every one of them.
+
+Source: contract 6.2, "Store trouble" and "Error details".
+"""
+
+import grpc
+from google.protobuf.any_pb2 import Any
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
+from google.rpc import error_details_pb2, status_pb2
+from grpc_status import rpc_status
+
+from leasehold.model.errors import (
+    DeadlinePassedError,
+    InvalidRequestError,
+    StoreUnavailableError,
+)
+
+_DOMAIN = "leasehold"
+_RETRY_AFTER_S = 1
+
+
+def of(error: Exception, request_id: str) -> grpc.Status:
+    """Return the status of an error; whatever is not listed is a bug, and says nothing more."""
+    code, reason, message, details = _explain(error)
+    info = error_details_pb2.ErrorInfo(reason=reason, domain=_DOMAIN)
+    request_info = error_details_pb2.RequestInfo(request_id=request_id)
+    status = status_pb2.Status(code=code.value[0], message=message)
+    for detail in (info, *details, request_info):
+        packed = Any()
+        packed.Pack(detail)
+        status.details.append(packed)
+    return rpc_status.to_status(status)
+
+
+def _explain(error: Exception) -> tuple[grpc.StatusCode, str, str, list[Message]]:
+    code = grpc.StatusCode
+    match error:
+        case InvalidRequestError():
+            return code.INVALID_ARGUMENT, error.reason, str(error), [_bad_request(error)]
+        case StoreUnavailableError():
+            message = f"The store gave no answer ({error}). It is safe to repeat the same request."
+            return code.UNAVAILABLE, error.trouble.value, message, [_retry()]
+        case DeadlinePassedError():
+            message = "The deadline passed before the store had answered."
+            return code.DEADLINE_EXCEEDED, "DEADLINE_PASSED", message, [_retry()]
+        case NotImplementedError():
+            return code.UNIMPLEMENTED, "NOT_IMPLEMENTED", "This method is not implemented.", []
+        case _:
+            return code.INTERNAL, "INTERNAL", "Internal error.", []
+
+
+def _bad_request(error: InvalidRequestError) -> error_details_pb2.BadRequest:
+    violations = [
+        error_details_pb2.BadRequest.FieldViolation(field=v.field, description=v.description)
+        for v in error.violations
+    ]
+    return error_details_pb2.BadRequest(field_violations=violations)
+
+
+def _retry() -> error_details_pb2.RetryInfo:
+    return error_details_pb2.RetryInfo(retry_delay=Duration(seconds=_RETRY_AFTER_S))

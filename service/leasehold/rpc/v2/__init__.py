@@ -1,0 +1,1 @@
+"""The partner API ext.maps.booking.partner.v2."""

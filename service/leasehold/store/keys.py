@@ -1,0 +1,42 @@
+"""Every key name. All keys of a merchant share the cluster tag ``{merchant}``.
+
+Source: lua/README.md, "Keys".
+"""
+
+from datetime import UTC, datetime, timedelta
+
+from leasehold.model.ids import encode_id
+from leasehold.model.slot import Slot
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def lease_key(merchant_id: str, lease_suffix: str) -> str:
+    """Name the record of a lease."""
+    return f"lease:{{{encode_id(merchant_id)}}}:{lease_suffix}"
+
+
+def spot_key(slot: Slot, spot: int) -> str:
+    """Name the key that says who has one spot of a slot; spots count from 1."""
+    return f"slot:{{{encode_id(slot.merchant_id)}}}:{slot_text(slot)}#{spot}"
+
+
+def slot_text(slot: Slot) -> str:
+    """Write a slot, its merchant apart, so that different slots read differently.
+
+    ``haircut:2026-12-01T10:00:00Z/PT30M:anna::0``: service, start and duration, staff, room,
+    party size.
+    """
+    start = (_EPOCH + timedelta(seconds=slot.start_s)).replace(tzinfo=None).isoformat()
+    return (
+        f"{encode_id(slot.service_id)}:{start}Z/{_iso_duration(slot.duration_s)}"
+        f":{encode_id(slot.staff_id)}:{encode_id(slot.room_id)}:{slot.party_size}"
+    )
+
+
+def _iso_duration(duration_s: int) -> str:
+    """Write whole seconds above zero as ISO 8601 hours, minutes and seconds."""
+    minutes, seconds = divmod(duration_s, 60)
+    hours, minutes = divmod(minutes, 60)
+    parts = ((hours, "H"), (minutes, "M"), (seconds, "S"))
+    return "PT" + "".join(f"{count}{unit}" for count, unit in parts if count)

@@ -1,0 +1,134 @@
+"""The Lua scripts: read from the package, includes expanded, headers parsed.
+
+A script says ``--@include name`` on a line of its own where ``lua/include/name.lua`` shall stand.
+A helper may include others; each stands once in the expanded script, where it is first asked for.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+_INCLUDE = re.compile(r"^--@include (?P<name>\w+)$")
+_HEADER_LINE = re.compile(r"^-- ?(?P<text>.*)$")
+_PARAMETER = re.compile(r"^(?P<list>KEYS|ARGV)\[(?P<index>\d+)\]\s+(?P<name>\w+)\s+\S+.*$")
+_STATUS = re.compile(r"^  (?P<name>\w+)(?:\s+(?P<fields>\w+(?: \w+)*))?\s{2,}\S.*$")
+
+
+class ScriptError(Exception):
+    """A Lua file that cannot be used as it stands: a mistake of ours, found when loading."""
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The contract of a script, as its header states it."""
+
+    keys: tuple[str, ...]
+    arguments: tuple[str, ...]
+    statuses: dict[str, tuple[str, ...]]
+    """Status to the fields that follow it in the reply, in order of precedence."""
+    repeatable: bool
+    """Whether the script may be sent again when its reply was lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """One operation on the store."""
+
+    name: str
+    source: str
+    """The expanded script, as Redis gets it."""
+    sha: str
+    header: Header
+
+
+def names() -> list[str]:
+    """List the scripts of the package, one an operation."""
+    entries = (entry.name for entry in (files("leasehold") / "lua").iterdir())
+    return sorted(name.removesuffix(".lua") for name in entries if name.endswith(".lua"))
+
+
+@cache
+def load(name: str) -> Script:
+    """Return one script, or raise ScriptError."""
+    source = expand(name, _read_packaged)
+    sha = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
+    return Script(name, source, sha, parse_header(name, source))
+
+
+def _read_packaged(path: str) -> str:
+    try:
+        return (files("leasehold") / "lua" / path).read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise ScriptError(f"lua/{path} does not exist") from error
+
+
+def expand(name: str, read: Callable[[str], str]) -> str:
+    """Return the script with its includes in place; ``read`` takes a path below lua/."""
+    done: set[str] = set()
+
+    def expand_file(path: str, open_files: tuple[str, ...]) -> str:
+        if path in open_files:
+            raise ScriptError(f"lua/{path} includes itself: {' -> '.join((*open_files, path))}")
+        if path in done:
+            return ""
+        lines = []
+        for line in read(path).splitlines(keepends=True):
+            include = _INCLUDE.match(line)
+            if line.startswith("--@") and not include:
+                raise ScriptError(f"lua/{path}: not an include: {line.strip()}")
+            if include:
+                lines.append(expand_file(f"include/{include['name']}.lua", (*open_files, path)))
+            else:
+                lines.append(line)
+        done.add(path)
+        return "".join(lines)
+
+    return expand_file(f"{name}.lua", ())
+
+
+def parse_header(name: str, source: str) -> Header:
+    """Read the contract from the comment that opens a script, or raise ScriptError."""
+    lines = []
+    for line in source.splitlines():
+        comment = _HEADER_LINE.match(line)
+        if not comment:
+            break
+        lines.append(comment["text"])
+    if not lines or not lines[0].startswith(f"{name}: "):
+        raise ScriptError(f"{name}: the header does not open with the name of the script")
+    parameters = [match for match in map(_PARAMETER.match, lines) if match]
+    repeatable = [line for line in lines if line.startswith("Repeatable: ")]
+    if len(repeatable) != 1 or not re.match(r"Repeatable: (yes|no)\b", repeatable[0]):
+        raise ScriptError(f"{name}: the header does not say whether the script is repeatable")
+    for required in ("Keeps: ", "Cost: ", "Returns {status"):
+        if not any(line.startswith(required) for line in lines):
+            raise ScriptError(f"{name}: the header has no line {required.strip()!r}")
+    return Header(
+        keys=_listed(name, "KEYS", parameters),
+        arguments=_listed(name, "ARGV", parameters),
+        statuses=_statuses(name, lines),
+        repeatable=repeatable[0].startswith("Repeatable: yes"),
+    )
+
+
+def _listed(name: str, kind: str, parameters: list[re.Match[str]]) -> tuple[str, ...]:
+    found = [match for match in parameters if match["list"] == kind]
+    if [int(match["index"]) for match in found] != list(range(1, len(found) + 1)):
+        raise ScriptError(f"{name}: {kind} are not numbered from 1 without gaps")
+    return tuple(match["name"] for match in found)
+
+
+def _statuses(name: str, lines: list[str]) -> dict[str, tuple[str, ...]]:
+    statuses: dict[str, tuple[str, ...]] = {}
+    start = next(i for i, line in enumerate(lines) if line.startswith("Returns {status"))
+    for line in lines[start + 1 :]:
+        if not line.startswith("  "):
+            break
+        match = _STATUS.match(line)
+        if not match or match["name"] in statuses:
+            raise ScriptError(f"{name}: not a status, or named twice: {line.strip()}")
+        statuses[match["name"]] = tuple((match["fields"] or "").split())
+    return statuses

@@ -1,0 +1,69 @@
+"""One table from what Redis says to what it means for a caller.
+
+Source: contract 6.2, "Store trouble"; Redis answers with an error code as the first word.
+"""
+
+import re
+
+from redis import exceptions as redis_errors
+
+from leasehold.model.errors import StoreTrouble
+
+_TROUBLE_BY_CODE = {
+    "LOADING": StoreTrouble.LOADING,
+    "READONLY": StoreTrouble.READ_ONLY,
+    "NOREPLICAS": StoreTrouble.NO_REPLICAS,
+    "MISCONF": StoreTrouble.NOT_PERSISTING,
+    "BUSY": StoreTrouble.BUSY,
+    "CLUSTERDOWN": StoreTrouble.CLUSTER_DOWN,
+    "MASTERDOWN": StoreTrouble.CLUSTER_DOWN,
+    "TRYAGAIN": StoreTrouble.MIGRATING,
+    "ASK": StoreTrouble.MIGRATING,
+    "MOVED": StoreTrouble.MIGRATING,
+    "OOM": StoreTrouble.OUT_OF_MEMORY,
+    "NOAUTH": StoreTrouble.ACCESS_DENIED,
+    "WRONGPASS": StoreTrouble.ACCESS_DENIED,
+    "NOPERM": StoreTrouble.ACCESS_DENIED,
+}
+
+WORTH_ANOTHER_TRY = frozenset(
+    {
+        StoreTrouble.UNREACHABLE,
+        StoreTrouble.LOADING,
+        StoreTrouble.READ_ONLY,
+        StoreTrouble.CLUSTER_DOWN,
+        StoreTrouble.MIGRATING,
+    }
+)
+"""What may pass within one call: a broken connection, a failover, a slot on the move."""
+
+# Redis 6.2 wraps what a command inside a script answered:
+# "Error running script (call to f_<sha>): @user_script:58: -OOM command not allowed ...".
+_INSIDE_A_SCRIPT = re.compile(r"^(?:ERR )?Error running script.*?: -(?P<code>[A-Z]+) ")
+# A cluster answers so when a key that a script asks for has moved away in the middle.
+_MOVED_AWAY = "Script attempted to access a non local key in a cluster node"
+
+
+def from_redis(error: Exception) -> StoreTrouble | None:
+    """Tell what an exception of redis-py means, or None when it is a mistake of ours."""
+    if isinstance(error, redis_errors.RedisClusterException):
+        return StoreTrouble.CLUSTER_DOWN
+    if isinstance(error, redis_errors.AuthenticationError | redis_errors.AuthorizationError):
+        return StoreTrouble.ACCESS_DENIED
+    code = _code(error)
+    if code in _TROUBLE_BY_CODE:
+        return _TROUBLE_BY_CODE[code]
+    if isinstance(error, redis_errors.ConnectionError | redis_errors.TimeoutError | OSError):
+        return StoreTrouble.UNREACHABLE
+    if _MOVED_AWAY in str(error):
+        return StoreTrouble.MIGRATING
+    return None
+
+
+def _code(error: Exception) -> str:
+    # redis-py takes the codes that it knows off the message and keeps them beside it.
+    status_code = getattr(error, "status_code", None)
+    if status_code and status_code != "ERR":
+        return str(status_code)
+    wrapped = _INSIDE_A_SCRIPT.match(str(error))
+    return wrapped["code"] if wrapped else str(error).partition(" ")[0]

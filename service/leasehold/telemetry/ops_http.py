@@ -1,0 +1,57 @@
+"""The ops listener: /metrics, /livez, /readyz and /config over HTTP."""
+
+from collections.abc import Mapping
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from leasehold.telemetry.readiness import Finding, Readiness
+
+_MARKS = {"ok": "[+]", "warning": "[!]", "failed": "[-]"}
+
+
+def build(readiness: Readiness, configuration: Mapping[str, str]) -> web.Application:
+    """Return the application; ``configuration`` is shown as it is, so it must hide secrets."""
+
+    async def livez(_: web.Request) -> web.Response:
+        # The event loop that answers here is the one that serves calls.
+        return web.Response(text="ok\n")
+
+    async def readyz(request: web.Request) -> web.Response:
+        status = 200 if readiness.ready else 503
+        if "verbose" in request.query:
+            text = "".join(map(_line, readiness.findings()))
+        else:
+            text = "ready\n" if readiness.ready else "not ready\n"
+        return web.Response(text=text, status=status)
+
+    async def metrics(_: web.Request) -> web.Response:
+        return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    async def config(_: web.Request) -> web.Response:
+        return web.json_response(dict(configuration))
+
+    application = web.Application()
+    application.add_routes(
+        [
+            web.get("/livez", livez),
+            web.get("/readyz", readyz),
+            web.get("/metrics", metrics),
+            web.get("/config", config),
+        ]
+    )
+    return application
+
+
+def _line(finding: Finding) -> str:
+    return f"{_MARKS[finding.state]} {finding.name} {finding.state}: {finding.detail}\n".replace(
+        ": \n", "\n"
+    )
+
+
+async def start(application: web.Application, host: str, port: int) -> tuple[web.AppRunner, int]:
+    """Serve until the runner is cleaned up; return it and the port. OSError if it is taken."""
+    runner = web.AppRunner(application, access_log=None, handle_signals=False)
+    await runner.setup()
+    await web.TCPSite(runner, host, port, reuse_port=False).start()
+    return runner, int(runner.addresses[0][1])

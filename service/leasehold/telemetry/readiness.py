@@ -1,0 +1,102 @@
+"""Whether this process wants calls: it follows the store, slowly, and ends with the drain."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import structlog
+
+from leasehold.telemetry import metrics
+
+_PING_INTERVAL_S = 0.5
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing worth knowing about this process."""
+
+    name: str
+    state: str
+    """``ok``, ``warning`` or ``failed``."""
+    detail: str
+
+
+class Readiness:
+    """Asks the store whether it is there, and tells those who asked to be told.
+
+    The store counts as away only after ``unready_after_s`` without an answer, so that a failover
+    does not take every pod out of the balancer at once. Before its first answer it is away.
+    """
+
+    def __init__(
+        self,
+        ping: Callable[[], Awaitable[None]],
+        unready_after_s: float,
+        warnings: tuple[Finding, ...] = (),
+    ) -> None:
+        self._ping = ping
+        self._unready_after_s = unready_after_s
+        self._warnings = warnings
+        self._last_answer_s: float | None = None
+        self._last_error = "not asked yet"
+        self._store_is_away = True
+        self._draining = False
+        self._listeners: list[Callable[[bool], Awaitable[None]]] = []
+
+    @property
+    def ready(self) -> bool:
+        """Tell whether this process wants calls."""
+        return not self._store_is_away and not self._draining
+
+    async def tell(self, listener: Callable[[bool], Awaitable[None]]) -> None:
+        """Tell ``listener`` now and at every change."""
+        self._listeners.append(listener)
+        await listener(self.ready)
+
+    async def drain(self) -> None:
+        """Want no calls any more, for good."""
+        self._draining = True
+        await self._announce()
+
+    async def follow_store(self) -> None:
+        """Keep asking the store; ends only when cancelled."""
+        while True:
+            await self._ask_once()
+            await asyncio.sleep(_PING_INTERVAL_S)
+
+    async def _ask_once(self) -> None:
+        try:
+            await self._ping()
+        except Exception as error:  # noqa: BLE001 - whatever is wrong, the store gives no answer
+            self._last_error = type(error).__name__ if not str(error) else str(error)
+            silent_since_s = self._last_answer_s
+            away = (
+                silent_since_s is None or time.monotonic() - silent_since_s >= self._unready_after_s
+            )
+        else:
+            self._last_answer_s = time.monotonic()
+            away = False
+        if away != self._store_is_away:
+            self._store_is_away = away
+            if away:
+                _log.warning("store_away", reason=self._last_error)
+            else:
+                _log.info("store_answers")
+            await self._announce()
+
+    async def _announce(self) -> None:
+        metrics.ready.set(self.ready)
+        for listener in self._listeners:
+            await listener(self.ready)
+
+    def findings(self) -> list[Finding]:
+        """List what is known, for people."""
+        if self._store_is_away:
+            store = Finding("store", "failed", self._last_error)
+        else:
+            store = Finding("store", "ok", "answers")
+        drain = Finding("drain", "failed" if self._draining else "ok", "draining" * self._draining)
+        return [store, drain, *self._warnings]
