@@ -3,10 +3,11 @@
 import difflib
 import ipaddress
 import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 import platformdirs
 from pydantic import AfterValidator, Field, ValidationError, model_validator
@@ -303,9 +304,5 @@ def _plain(value: object) -> str:
 
 def hide_password(url: str) -> str:
     """Return a URL without its password, for people and logs."""
-    parts = urlsplit(url)
-    user_info, at, host = parts.netloc.rpartition("@")
-    user, colon, _ = user_info.partition(":")
-    query = "***" if "password" in parts.query else parts.query
-    netloc = f"{user}:***{at}{host}" if colon else parts.netloc
-    return urlunsplit(parts._replace(netloc=netloc, query=query))
+    url = re.sub(r"^([\w+]+://[^:@/?]*):.*@", r"\1:***@", url)
+    return re.sub(r"\?.*password=.*", "?***", url)

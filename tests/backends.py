@@ -1,0 +1,153 @@
+"""Stores that the same tests run on: fakeredis with a clock of its own, and real servers."""
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import fakeredis
+import pytest
+from redis.asyncio import Redis
+from tests.servers import RedisServer, keys_without_ttl
+
+from leasehold.model.deadline import Deadline
+from leasehold.model.lease import CreateLease, CreateLeaseOutcome, LeaseTerms
+from leasehold.model.slot import Slot
+from leasehold.store import keys
+from leasehold.store.link import Link, connect
+from leasehold.store.redis_store import RedisStore
+
+DAY_MS = 86_400_000
+TERMS = LeaseTerms(
+    min_lease_ms=100, max_lease_ms=900_000, max_advance_ms=731 * DAY_MS, retention_ms=3_600_000
+)
+
+
+class Clock(Protocol):
+    """Lets a test wait for a moment of the store's clock."""
+
+    async def wait_until(self, redis: Redis, at_ms: int) -> None:
+        """Return when the store's clock has reached ``at_ms``."""
+
+
+class FakeClock:
+    """The clock of fakeredis: it stands still until the test moves it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now_ms = 1_800_000_000_000
+        monkeypatch.setattr(time, "time", lambda: self.now_ms / 1000)
+
+    async def wait_until(self, _redis: Redis, at_ms: int) -> None:
+        """Move to ``at_ms``."""
+        self.now_ms = max(self.now_ms, at_ms)
+
+
+class RealClock:
+    """The clock of a real server: the test waits for it."""
+
+    async def wait_until(self, redis: Redis, at_ms: int) -> None:
+        """Poll the server's clock."""
+        async with asyncio.timeout(30):
+            while await now_ms(redis) < at_ms:
+                await asyncio.sleep(0.005)
+
+
+async def now_ms(redis: Redis) -> int:
+    """Return the store's clock in epoch milliseconds."""
+    seconds, microseconds = await redis.time()
+    return int(seconds) * 1000 + int(microseconds) // 1000
+
+
+@dataclass
+class Backend:
+    """One store under test, and the ids that belong to this test alone."""
+
+    redis: Redis
+    clock: Clock
+    merchant: str = field(default_factory=lambda: f"m-{uuid.uuid4().hex[:12]}")
+    retries: int = 0
+
+    def store(self, terms: LeaseTerms = TERMS) -> RedisStore:
+        """Return the real adapter on this store."""
+        return RedisStore(Link(self.redis, retries=self.retries), terms)
+
+    async def now_ms(self) -> int:
+        """Return the store's clock."""
+        return await now_ms(self.redis)
+
+    async def wait_until(self, at_ms: int) -> None:
+        """Wait for a moment of the store's clock."""
+        await self.clock.wait_until(self.redis, at_ms)
+
+    async def slot(self, **changes: Any) -> Slot:
+        """Return a slot of this test's merchant that starts in a day."""
+        start_s = await self.now_ms() // 1000 + 86_400
+        values = {"merchant_id": self.merchant, "service_id": "haircut", "start_s": start_s}
+        return Slot(**{**values, "duration_s": 1800, **changes})
+
+    async def create_lease(
+        self,
+        slot: Slot,
+        reference: str = "reference-1",
+        *,
+        for_ms: int = 300_000,
+        until_ms: int | None = None,
+        terms: LeaseTerms = TERMS,
+    ) -> CreateLeaseOutcome:
+        """Ask for a lease, ``for_ms`` from now or until a fixed time."""
+        asked_ms = await self.now_ms() + for_ms if until_ms is None else until_ms
+        command = CreateLease(slot, reference, asked_ms)
+        return await self.store(terms).create_lease(command, soon())
+
+    async def owner(self, slot: Slot) -> str | None:
+        """Return what the slot's key says."""
+        owner = await self.redis.get(keys.spot_key(slot, 1))
+        return str(owner) if owner is not None else None
+
+    async def dump(self) -> dict[str, tuple[Any, int]]:
+        """Return every key of this test's merchant with its value and its absolute expiry."""
+        found = {}
+        async for key in self.redis.scan_iter(match=f"*{{{self.merchant}}}*", count=1000):
+            kind = await self.redis.type(key)
+            value = await (self.redis.get(key) if kind == "string" else self.redis.hgetall(key))
+            remaining_ms = await self.redis.pttl(key)
+            found[key] = (value, remaining_ms)
+        return found
+
+
+def soon() -> Deadline:
+    """Return a deadline that no healthy call reaches."""
+    return Deadline.within(20, None)
+
+
+@asynccontextmanager
+async def fake_backend(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Backend]:
+    """Open a fakeredis of this test's own; the test must leave no key without a TTL in it."""
+    redis = fakeredis.FakeAsyncRedis(decode_responses=True, protocol=2)
+    yield Backend(redis, FakeClock(monkeypatch))
+    assert [key async for key in redis.scan_iter() if await redis.pttl(key) == -1] == []
+    await redis.aclose()
+
+
+@asynccontextmanager
+async def real_backend(server: RedisServer) -> AsyncIterator[Backend]:
+    """Open a backend on a running server; the test must leave no key without a TTL on it."""
+    backend = Backend(client_of(server.url), RealClock())
+    yield backend
+    await backend.redis.aclose()
+    with server.client() as client:
+        assert keys_without_ttl(client) == []
+
+
+def client_of(url: str, timeout_s: float = 5, connections: int = 64) -> Redis:
+    """Return a client made as the service makes its own."""
+    return connect(
+        url,
+        timeout_s=timeout_s,
+        connect_timeout_s=timeout_s,
+        connections=connections,
+        pool_wait_s=timeout_s,
+    )

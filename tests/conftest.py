@@ -1,0 +1,73 @@
+"""Fixtures that more than one folder needs."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from tests.backends import Backend, FakeClock, fake_backend, real_backend
+from tests.servers import REAL_SERVERS, RedisServer, keys_without_ttl
+
+
+@pytest.fixture(scope="session")
+def real_servers() -> Iterator[dict[str, RedisServer]]:
+    """Servers shared by all tests, started when first asked for."""
+    servers: dict[str, RedisServer] = {}
+    yield servers
+    for server in servers.values():
+        server.__exit__(None, None, None)
+
+
+def shared_server(name: str, servers: dict[str, RedisServer]) -> RedisServer:
+    """Return the shared server of a name."""
+    if name not in servers:
+        servers[name] = RedisServer(name).__enter__()
+    return servers[name]
+
+
+@pytest.fixture(params=REAL_SERVERS)
+def real_server(
+    request: pytest.FixtureRequest, real_servers: dict[str, RedisServer]
+) -> Iterator[RedisServer]:
+    """Each real server in turn; no test leaves a key without a TTL on it."""
+    server = shared_server(request.param, real_servers)
+    yield server
+    with server.client() as client:
+        assert keys_without_ttl(client) == []
+
+
+@pytest.fixture
+def valkey(real_servers: dict[str, RedisServer]) -> Iterator[RedisServer]:
+    """The one real server that is there wherever the project is set up."""
+    server = shared_server("valkey9", real_servers)
+    yield server
+    with server.client() as client:
+        assert keys_without_ttl(client) == []
+
+
+@pytest.fixture
+async def fake(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Backend]:
+    """A fakeredis whose clock the test moves."""
+    async with fake_backend(monkeypatch) as backend:
+        yield backend
+
+
+@pytest.fixture
+def fake_clock(fake: Backend) -> FakeClock:
+    """The clock of ``fake``."""
+    assert isinstance(fake.clock, FakeClock)
+    return fake.clock
+
+
+@pytest.fixture(params=["fake", *REAL_SERVERS])
+async def backend(
+    request: pytest.FixtureRequest,
+    real_servers: dict[str, RedisServer],
+    monkeypatch: pytest.MonkeyPatch,
+) -> AsyncIterator[Backend]:
+    """Every store at hand, one after the other: the same test on each."""
+    opened = (
+        fake_backend(monkeypatch)
+        if request.param == "fake"
+        else real_backend(shared_server(request.param, real_servers))
+    )
+    async with opened as backend:
+        yield backend

@@ -1,0 +1,114 @@
+"""The commands that people type, against a running service."""
+
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.service import Service, run, serving
+
+import leasehold
+from leasehold.store import scripts
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """One service for all the commands."""
+    with serving("--embedded", EMBEDDED_DIR=str(tmp_path_factory.mktemp("store"))) as service:
+        yield service
+
+
+def hold(
+    service: Service, *more: str, start: str = "2027-03-01T10:00Z", duration: str = "30m"
+) -> subprocess.CompletedProcess[str]:
+    """Run `leasehold hold` with the README's slot."""
+    slot = ("--merchant", "salon-1", "--service", "haircut", "--start", start)
+    rest = ("--duration", duration, "--for", "5m", "--address", service.address)
+    return run("hold", *slot, *rest, *more)
+
+
+def test_hold_prints_the_lease_and_a_second_caller_is_told(service: Service) -> None:
+    """The first caller sees the lease; the second that the slot is unavailable."""
+    first = hold(service, "--reference", "r-1")
+    assert first.returncode == 0, first.stderr
+    assert re.search(r"lease +│ salon-1\.[0-9A-Z]{26} ", first.stdout)
+    assert "2027-03-01 10:00:00 UTC for 0:30:00" in first.stdout
+
+    second = hold(service)
+    assert second.returncode == 1
+    assert "SLOT_UNAVAILABLE" in second.stderr
+
+    again = hold(service, "--reference", "r-1")
+    assert again.returncode == 0
+    lease_id = re.compile(r"salon-1\.[0-9A-Z]{26}")
+    assert lease_id.findall(again.stdout) == lease_id.findall(first.stdout)
+
+
+def test_hold_shows_every_field_at_fault(service: Service) -> None:
+    """What is wrong with the request comes back by the API's own paths."""
+    ended = hold(service, "--staff", "a\tb", "--party-size", "-1", duration="0s")
+
+    assert ended.returncode == 2
+    assert "lease.slot.duration must be longer than zero" in ended.stderr
+    assert "lease.slot.resources.staff_id contains control characters" in ended.stderr
+    assert "lease.slot.resources.party_size must not be negative" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("start", "duration", "fault"),
+    [
+        ("2027-03-01T10:00", "30m", "names no offset"),
+        ("tomorrow", "30m", "is not a time like"),
+        ("2027-03-01T10:00Z", "half an hour", "is not a duration like"),
+    ],
+)
+def test_hold_explains_what_cannot_be_read(
+    service: Service, start: str, duration: str, fault: str
+) -> None:
+    """A time or a duration that is none is explained with an example."""
+    ended = hold(service, start=start, duration=duration)
+
+    assert ended.returncode == 2
+    assert fault in " ".join(ended.stderr.split())
+
+
+def test_hold_without_a_service_says_that_nobody_answers(service: Service) -> None:
+    """No service at the address: a clear line and an exit code of its own."""
+    ended = hold(service, "--address", "127.0.0.1:1")
+
+    assert ended.returncode == 3
+    assert "127.0.0.1:1 answered UNAVAILABLE" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_config_shows_settings_without_secrets() -> None:
+    """Every effective setting with its source, and no password."""
+    ended = run("config", settings={"REDIS_URL": "rediss://me:hush@h:1/0", "MAX_LEASE_S": "60"})
+
+    assert ended.returncode == 0
+    assert re.search(r"LEASEHOLD_MAX_LEASE_S +│ 60 +│ environment", ended.stdout)
+    assert re.search(r"LEASEHOLD_MIN_LEASE_S +│ 1 +│ default", ended.stdout)
+    assert "rediss://me:***@h:1/0" in ended.stdout
+    assert "hush" not in ended.stdout
+
+
+def test_version_is_printed() -> None:
+    """--version says which build this is."""
+    assert run("--version").stdout == f"leasehold {leasehold.__version__}\n"
+
+
+def test_script_prints_what_redis_gets() -> None:
+    """The expanded script and its SHA, for reading beside SCRIPT EXISTS."""
+    ended = run("script", "create_lease")
+
+    script = scripts.load("create_lease")
+    assert ended.stdout == f"-- sha1 {script.sha}\n{script.source}"
+    assert "--@include" not in ended.stdout
+    assert run("script", "no_such").returncode == 2
+
+
+def test_every_command_explains_itself(tmp_path: Path) -> None:
+    """Each command has help."""
+    for command in ("serve", "hold", "config", "script"):
+        assert "Usage:" in run(command, "--help", cwd=tmp_path).stdout

@@ -1,0 +1,76 @@
+"""Many callers, several server processes, one slot (failure mode 19)."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from itertools import cycle
+
+import grpc
+import pytest
+from tests.calls import lease_request
+from tests.servers import RedisServer, running
+from tests.service import now_ms, serving
+
+from leasehold.generated.ext.maps.booking.partner.v2 import booking_service_pb2 as pb
+from leasehold.generated.ext.maps.booking.partner.v2 import booking_service_pb2_grpc as pb_grpc
+from leasehold.model.slot import Slot
+from leasehold.store import keys
+
+CALLERS = 200
+PROCESSES = 3
+LOST = pb.BookingFailure.SLOT_UNAVAILABLE
+
+
+@pytest.mark.parametrize(
+    "rounds",
+    [
+        pytest.param(40, id="short"),
+        pytest.param(1000, id="long", marks=[pytest.mark.long, pytest.mark.timeout(1200)]),
+    ],
+)
+async def test_create_lease_raced_over_processes_has_one_winner_each_round(rounds: int) -> None:
+    """Each round one caller wins the slot; every other is told SLOT_UNAVAILABLE; Redis agrees."""
+    with running("valkey9") as server:
+        async with stubs_of(server) as stubs:
+            for number in range(rounds):
+                await race(server, stubs, number)
+                if rounds > 100 and number % 100 == 99:
+                    print(f"{number + 1} of {rounds} rounds: one winner each")
+
+
+async def race(server: RedisServer, stubs: list[pb_grpc.BookingServiceStub], number: int) -> None:
+    """Let all callers want one slot at once, and check what came of it."""
+    start_s = now_ms() // 1000 + 86_400
+    merchant = f"m-race-{number}"
+    requests = [
+        lease_request(now_ms(), merchant=merchant, reference=f"r-{n}", start_s=start_s)
+        for n in range(CALLERS)
+    ]
+
+    responses = await asyncio.gather(
+        *(
+            stub.CreateLease(request, timeout=20, wait_for_ready=True)
+            for stub, request in zip(cycle(stubs), requests, strict=False)
+        )
+    )
+
+    winners = [response.lease for response in responses if response.HasField("lease")]
+    causes = [r.booking_failure.cause for r in responses if r.HasField("booking_failure")]
+    assert len(winners) == 1
+    assert causes == [LOST] * (CALLERS - 1)
+    owner = f"lease {winners[0].lease_id.rpartition('.')[2]}"
+    with server.client() as client:
+        assert client.get(keys.spot_key(Slot(merchant, "haircut", start_s, 1800), 1)) == owner
+        assert len(list(client.scan_iter(f"*{{{merchant}}}*", count=10_000))) == 2
+
+
+@asynccontextmanager
+async def stubs_of(server: RedisServer) -> AsyncIterator[list[pb_grpc.BookingServiceStub]]:
+    """Run several server processes on one store, and open a channel to each."""
+    async with AsyncExitStack() as stack:
+        stubs = []
+        for _ in range(PROCESSES):
+            service = stack.enter_context(serving(REDIS_URL=server.url))
+            channel = await stack.enter_async_context(grpc.aio.insecure_channel(service.address))
+            stubs.append(pb_grpc.BookingServiceStub(channel))
+        yield stubs

