@@ -1,0 +1,96 @@
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from leasehold import settings as settings_module
+from leasehold.model.errors import StoreTrouble
+from leasehold.rpc.v2 import status
+from leasehold.settings import PREFIX, Settings
+
+ROOT = Path(__file__).parents[2]
+TRACKED = subprocess.run(
+    ["git", "ls-files", "*.md"], cwd=ROOT, check=True, capture_output=True, text=True
+).stdout.split()
+
+
+def settings_table() -> str:
+    """Write the table of docs/configuration.md from the settings."""
+    rows = [
+        f"| `{PREFIX}{name.upper()}` | {settings_module.default(name)} |"
+        f" {settings_module.allowed(name)} | {field.description} |"
+        for name, field in Settings.model_fields.items()
+    ]
+    return "\n".join(
+        ["| variable | default | allowed | meaning |", "| --- | --- | --- | --- |", *rows]
+    )
+
+
+def test_configuration_document_lists_every_setting_as_it_is() -> None:
+    """Names, defaults, allowed values and meanings are those of the code."""
+    text = (ROOT / "docs" / "configuration.md").read_text()
+
+    assert settings_table() in text
+
+
+def test_every_setting_is_used() -> None:
+    """A setting that nothing reads is a dead option."""
+    code = "\n".join(
+        path.read_text()
+        for path in (ROOT / "service" / "leasehold").rglob("*.py")
+        if "generated" not in path.parts
+    )
+    unused = [
+        name
+        for name in Settings.model_fields
+        if not re.search(rf"(?:settings|self)\.{name}\b|\"{name}\"", code)
+    ]
+    assert unused == []
+
+
+def test_documents_name_no_setting_that_is_none() -> None:
+    """Every LEASEHOLD_... name that people read about exists."""
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    for name in [*TRACKED, "Makefile", "pyproject.toml"]:
+        named = set(re.findall(rf"\b{PREFIX}[A-Z_]*[A-Z]\b", (ROOT / name).read_text()))
+        assert named <= known, name
+
+
+def test_api_document_names_every_reason() -> None:
+    """Whoever reads a reason in an error finds it explained."""
+    text = (ROOT / "docs" / "api.md").read_text()
+    reasons = {trouble.value for trouble in StoreTrouble}
+    reasons |= {reason for reason, _ in status.FAULTS.values()}
+
+    assert [reason for reason in sorted(reasons) if f"`{reason}`" not in text] == []
+
+
+@pytest.mark.parametrize("document", TRACKED)
+def test_links_lead_somewhere(document: str) -> None:
+    """Every link to a file of the project finds it."""
+    path = ROOT / document
+    links = re.findall(r"\]\((?!https?://)([^)#]+)", path.read_text())
+
+    assert [link for link in links if not (path.parent / link).exists()] == []
+
+
+def test_commands_of_the_documents_exist() -> None:
+    """Every `leasehold` command and option in a document is one that the program has."""
+    for document in TRACKED:
+        blocks = re.findall(
+            r"^```sh\n(.*?)^```", (ROOT / document).read_text(), re.MULTILINE | re.DOTALL
+        )
+        for line in "".join(blocks).splitlines():
+            words = shlex.split(line, comments=True)
+            if words[:1] == ["leasehold"] and words[1] != "--version":
+                shown = subprocess.run(
+                    [sys.executable, "-m", "leasehold", words[1], "--help"],
+                    check=True,
+                    capture_output=True,
+                    text=True,
+                ).stdout
+                options = {word for word in words if word.startswith("--")}
+                assert all(option in shown for option in options), line
