@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import fakeredis
 import pytest
 from redis.asyncio import Redis
-from tests.servers import RedisServer, keys_without_ttl
+from tests.servers import RedisServer, check_ttls
 
 from leasehold.model.deadline import Deadline
 from leasehold.model.lease import CreateLease, CreateLeaseOutcome, LeaseTerms
@@ -138,8 +138,7 @@ async def real_backend(server: RedisServer) -> AsyncIterator[Backend]:
     backend = Backend(client_of(server.url), RealClock())
     yield backend
     await backend.redis.aclose()
-    with server.client() as client:
-        assert keys_without_ttl(client) == []
+    check_ttls(server.url)
 
 
 def client_of(url: str, timeout_s: float = 5, connections: int = 64) -> Redis:

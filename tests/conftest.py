@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from tests.backends import Backend, FakeClock, fake_backend, real_backend
-from tests.servers import REAL_SERVERS, RedisServer, keys_without_ttl
+from tests.servers import REAL_SERVERS, RedisServer, check_ttls
 
 
 @pytest.fixture(scope="session")
@@ -23,24 +23,12 @@ def shared_server(name: str, servers: dict[str, RedisServer]) -> RedisServer:
     return servers[name]
 
 
-@pytest.fixture(params=REAL_SERVERS)
-def real_server(
-    request: pytest.FixtureRequest, real_servers: dict[str, RedisServer]
-) -> Iterator[RedisServer]:
-    """Each real server in turn; no test leaves a key without a TTL on it."""
-    server = shared_server(request.param, real_servers)
-    yield server
-    with server.client() as client:
-        assert keys_without_ttl(client) == []
-
-
 @pytest.fixture
 def valkey(real_servers: dict[str, RedisServer]) -> Iterator[RedisServer]:
     """The one real server that is there wherever the project is set up."""
     server = shared_server("valkey9", real_servers)
     yield server
-    with server.client() as client:
-        assert keys_without_ttl(client) == []
+    check_ttls(server.url)
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Real servers for tests: each on a free port of 127.0.0.1, ended by the one who started it."""
 
+import contextlib
 import importlib.util
 import os
 import random
@@ -148,11 +149,19 @@ class RedisServer:
 
 @contextmanager
 def running(name: str, *arguments: str) -> Iterator[RedisServer]:
-    """Run a server for one test."""
+    """Run a server for one test, which leaves no key without a TTL on it."""
     with RedisServer(name, arguments) as server:
         yield server
+        check_ttls(server.url)
 
 
-def keys_without_ttl(client: redis.Redis) -> list[str]:
-    """List the keys that would stay for ever."""
-    return [key for key in client.scan_iter(count=1000) if client.pttl(key) == -1]
+def check_ttls(url: str) -> None:
+    """Fail if a server that still runs has keys that would stay for ever."""
+    client = redis.Redis.from_url(url, decode_responses=True, retry=Retry(NoBackoff(), 0))
+    with client, contextlib.suppress(redis.ConnectionError):
+        keys = list(client.scan_iter(count=10_000))
+        pipeline = client.pipeline(transaction=False)
+        for key in keys:
+            pipeline.pttl(key)
+        found = zip(keys, pipeline.execute(), strict=True)
+        assert [key for key, remaining_ms in found if remaining_ms == -1] == []

@@ -16,7 +16,7 @@ from typing import Any
 
 import grpc
 import pytest
-from tests.servers import poll
+from tests.servers import check_ttls, poll
 
 from leasehold.generated.ext.maps.booking.partner.v2 import booking_service_pb2 as pb
 from leasehold.generated.ext.maps.booking.partner.v2 import booking_service_pb2_grpc as pb_grpc
@@ -111,6 +111,8 @@ def serving(*arguments: str, **settings: str) -> Iterator[Service]:
     try:
         service.wait_until_serving()
         yield service
+        if service.told["embedded_pid"]:
+            check_ttls(str(service.told["redis_url"]))
     finally:
         service.close()
 
