@@ -96,7 +96,10 @@ class Service:
         """Send a signal and return the exit code."""
         if self.process.poll() is None:
             self.process.send_signal(number)
-        return self.process.wait(30)
+        try:
+            return self.process.wait(30)
+        except subprocess.TimeoutExpired:
+            pytest.fail(f"the service does not end:\n{self.log_text()}")
 
     def close(self) -> None:
         """Kill what still runs."""

@@ -100,6 +100,8 @@ async def _background(readiness: Readiness) -> AsyncIterator[None]:
     following = asyncio.create_task(readiness.follow_store())
     yield
     following.cancel()
+    # The store is closed next, and must not be asked any more by then.
+    await asyncio.wait({following})
 
 
 async def _start(listener: grpc.aio.Server, settings: Settings, name: str) -> Address:
