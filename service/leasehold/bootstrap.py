@@ -2,8 +2,8 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 import grpc
@@ -64,10 +64,12 @@ async def serve(settings: Settings, redis_url: str, announce: Callable[[Serving]
             operators=await _start(operators, settings, "operator_listen"),
             ops=await _start_ops(settings, readiness, stack),
         )
-        await stack.enter_async_context(_background(readiness))
+        following = asyncio.create_task(readiness.follow_store())
         announce(serving)
         await stop.wait()
         await _drain(readiness, calls, [partners, operators], settings.drain_grace_s)
+        # The store is closed next, and must not be asked any more by then.
+        await following
 
 
 async def _open_store(settings: Settings, url: str, stack: AsyncExitStack) -> RedisStore:
@@ -93,15 +95,6 @@ def _readiness(settings: Settings, store: RedisStore) -> Readiness:
         await store.ping(Deadline.within(settings.call_timeout_s, None))
 
     return Readiness(ping, settings.unready_after_s, (every_slot_exists,))
-
-
-@asynccontextmanager
-async def _background(readiness: Readiness) -> AsyncIterator[None]:
-    following = asyncio.create_task(readiness.follow_store())
-    yield
-    following.cancel()
-    # The store is closed next, and must not be asked any more by then.
-    await asyncio.wait({following})
 
 
 async def _start(listener: grpc.aio.Server, settings: Settings, name: str) -> Address:

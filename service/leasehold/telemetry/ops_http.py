@@ -44,9 +44,7 @@ def build(readiness: Readiness, configuration: Mapping[str, str]) -> web.Applica
 
 
 def _line(finding: Finding) -> str:
-    return f"{_MARKS[finding.state]} {finding.name} {finding.state}: {finding.detail}\n".replace(
-        ": \n", "\n"
-    )
+    return f"{_MARKS[finding.state]} {finding.name} {finding.state}: {finding.detail}\n"
 
 
 async def start(application: web.Application, host: str, port: int) -> tuple[web.AppRunner, int]:

@@ -1,6 +1,7 @@
 """Whether this process wants calls: it follows the store, slowly, and ends with the drain."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -43,13 +44,13 @@ class Readiness:
         self._last_answer_s: float | None = None
         self._last_error = "not asked yet"
         self._store_is_away = True
-        self._draining = False
+        self._draining = asyncio.Event()
         self._listeners: list[Callable[[bool], Awaitable[None]]] = []
 
     @property
     def ready(self) -> bool:
         """Tell whether this process wants calls."""
-        return not self._store_is_away and not self._draining
+        return not self._store_is_away and not self._draining.is_set()
 
     async def tell(self, listener: Callable[[bool], Awaitable[None]]) -> None:
         """Tell ``listener`` now and at every change."""
@@ -58,14 +59,20 @@ class Readiness:
 
     async def drain(self) -> None:
         """Want no calls any more, for good."""
-        self._draining = True
+        self._draining.set()
         await self._announce()
 
     async def follow_store(self) -> None:
-        """Keep asking the store; ends only when cancelled."""
-        while True:
+        """Keep asking the store until the drain.
+
+        It ends by itself, because a task that uses redis-py on Python 3.11 may overhear that it is
+        cancelled: asyncio.wait_for answers with a result that arrives in the same moment.
+        """
+        while not self._draining.is_set():
             await self._ask_once()
-            await asyncio.sleep(_PING_INTERVAL_S)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_PING_INTERVAL_S):
+                    await self._draining.wait()
 
     async def _ask_once(self) -> None:
         try:
@@ -98,5 +105,5 @@ class Readiness:
             store = Finding("store", "failed", self._last_error)
         else:
             store = Finding("store", "ok", "answers")
-        drain = Finding("drain", "failed" if self._draining else "ok", "draining" * self._draining)
-        return [store, drain, *self._warnings]
+        drain = [Finding("drain", "failed", "begun")] if self._draining.is_set() else []
+        return [store, *drain, *self._warnings]
