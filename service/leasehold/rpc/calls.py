@@ -68,7 +68,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         await self._idle.wait()
 
     def _wrap(self, handler: Handler, service: str, method: str) -> Handler:
-        seen = _MethodMetrics(service, method)
+        seen = _Traces(service, method)
         parse, behave = handler.request_deserializer, cast("Behaviour", handler.unary_unary)
         assert parse is not None
 
@@ -78,29 +78,23 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             structlog.contextvars.bind_contextvars(request_id=request_id)
             seen.start()
             self._enter()
-            code = grpc.StatusCode.OK
+            response, failure, code = None, None, grpc.StatusCode.OK
             try:
-                return await behave(_parse(raw, parse), context)
+                response = await behave(_parse(raw, parse), context)
             except asyncio.CancelledError:
                 code = grpc.StatusCode.CANCELLED
                 raise
             except Exception as error:  # noqa: BLE001 - nothing may reach a caller unmapped
                 _note(error)
-                answer = status.of(error, request_id)
-                code = answer.code
-                await context.abort(code, answer.details, tuple(answer.trailing_metadata))
+                failure = status.of(error, request_id)
+                code = failure.code
             finally:
-                elapsed_s = time.monotonic() - started_at_s
-                seen.finish(code, elapsed_s)
-                _log.log(
-                    _LEVELS.get(code, logging.INFO),
-                    "call_handled",
-                    service=service,
-                    method=method,
-                    code=code.name,
-                    duration_ms=round(elapsed_s * 1000, 3),
-                )
+                # Before the answer leaves, so that whoever has it finds its traces.
+                seen.finish(code, time.monotonic() - started_at_s)
                 self._leave()
+            if failure:
+                await context.abort(code, failure.details, tuple(failure.trailing_metadata))
+            return response
 
         # The request arrives as bytes: gRPC itself would answer INTERNAL to those it cannot parse.
         return grpc.unary_unary_rpc_method_handler(
@@ -117,8 +111,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             self._idle.set()
 
 
-class _MethodMetrics:
-    """The metrics of one method, with its labels looked up once."""
+class _Traces:
+    """What the calls of one method leave behind: counts, and a log line each."""
 
     def __init__(self, service: str, method: str) -> None:
         self._labels = ("unary", service, method)
@@ -136,6 +130,15 @@ class _MethodMetrics:
             self._sent.inc()
         self._handling_seconds.observe(elapsed_s)
         metrics.handled.labels(*self._labels, _go_name(code)).inc()
+        _, service, method = self._labels
+        _log.log(
+            _LEVELS.get(code, logging.INFO),
+            "call_handled",
+            service=service,
+            method=method,
+            code=code.name,
+            duration_ms=round(elapsed_s * 1000, 3),
+        )
 
 
 def _go_name(code: grpc.StatusCode) -> str:
