@@ -13,6 +13,7 @@
 -- ARGV[10] max_advance_ms    integer  no slot that starts later than this from now
 -- ARGV[11] retention_ms      integer  how long the record outlives the hold
 -- Returns {status, ...} in order of precedence:
+--   consumed          expires_at_ms               the reference held this slot, and it was booked
 --   replayed          expires_at_ms remaining_ms  the reference holds this slot already
 --   lease_expired                                 the reference held this slot once
 --   reference_reused                              the reference belongs to another slot
@@ -45,8 +46,11 @@ local retention_ms = tonumber(ARGV[11])
 local now = now_ms()
 local owner = 'lease ' .. lease_suffix
 
-local record = redis.call('HMGET', lease_key, 'slot', 'expires_at_ms')
+local record = redis.call('HMGET', lease_key, 'slot', 'expires_at_ms', 'booking')
 if record[1] == slot then
+  if record[3] then
+    return {'consumed', tonumber(record[2])}
+  end
   -- One truth: the spot key says whether the lease is held; its recorded expiry is not asked.
   if redis.call('GET', spot_key) ~= owner then
     return {'lease_expired'}

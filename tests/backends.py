@@ -22,7 +22,11 @@ from leasehold.store.redis_store import RedisStore
 
 DAY_MS = 86_400_000
 TERMS = LeaseTerms(
-    min_lease_ms=100, max_lease_ms=900_000, max_advance_ms=731 * DAY_MS, retention_ms=3_600_000
+    min_lease_ms=100,
+    max_lease_ms=900_000,
+    max_advance_ms=731 * DAY_MS,
+    retention_ms=3_600_000,
+    booking_retention_ms=7 * DAY_MS,
 )
 
 
@@ -126,7 +130,7 @@ def soon() -> Deadline:
 @asynccontextmanager
 async def fake_backend(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Backend]:
     """Open a fakeredis of this test's own; the test must leave no key without a TTL in it."""
-    redis = fakeredis.FakeAsyncRedis(decode_responses=True, protocol=2)
+    redis = fakeredis.FakeAsyncRedis(decode_responses=True, protocol=2, max_connections=1000)
     yield Backend(redis, FakeClock(monkeypatch))
     assert [key async for key in redis.scan_iter() if await redis.pttl(key) == -1] == []
     await redis.aclose()

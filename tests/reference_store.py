@@ -2,19 +2,41 @@
 
 from dataclasses import dataclass, field
 
+from leasehold.model import ids
+from leasehold.model.booking import (
+    BookingRecord,
+    BookingStatus,
+    CreateBooking,
+    CreateBookingOutcome,
+    CreateBookingStatus,
+)
 from leasehold.model.deadline import Deadline
 from leasehold.model.lease import CreateLease, CreateLeaseOutcome, CreateLeaseStatus, LeaseTerms
 from leasehold.model.slot import Slot
 
-Status = CreateLeaseStatus
+Name = tuple[str, str]
+"""A merchant, and a lease or booking of theirs."""
 
 
 @dataclass
-class Record:
+class Lease:
     """What is remembered of a lease."""
 
     slot: Slot
     expires_at_ms: int
+    ends_at_ms: int
+    """When the record itself ends."""
+    booking: str | None = None
+
+
+@dataclass
+class Booking:
+    """What is remembered of a booking."""
+
+    command: CreateBooking
+    current_slot: Slot
+    status: BookingStatus
+    ends_at_ms: int
 
 
 @dataclass
@@ -23,48 +45,131 @@ class ReferenceStore:
 
     terms: LeaseTerms
     now_ms: int
-    records: dict[tuple[str, str], Record] = field(default_factory=dict)
-    """Lease records by merchant and lease."""
+    leases: dict[Name, Lease] = field(default_factory=dict)
+    bookings: dict[Name, Booking] = field(default_factory=dict)
     owners: dict[Slot, tuple[str, int]] = field(default_factory=dict)
-    """Who has a slot, and until when."""
+    """Who has a slot, in the words of its key, and until when."""
 
     async def create_lease(self, command: CreateLease, _deadline: Deadline) -> CreateLeaseOutcome:
         """Judge in the order of contract 6.2."""
+        status, terms, slot = CreateLeaseStatus, self.terms, command.slot
         self._forget_what_has_ended()
-        slot, lease, terms = command.slot, command.lease_suffix, self.terms
-        record = self.records.get((slot.merchant_id, lease))
-        owner, _ = self.owners.get(slot, (None, 0))
-        if record and record.slot == slot and owner == lease:
-            return CreateLeaseOutcome(Status.REPLAYED, record.expires_at_ms)
-        if record and record.slot == slot:
-            return CreateLeaseOutcome(Status.LEASE_EXPIRED)
-        if record:
-            return CreateLeaseOutcome(Status.REFERENCE_REUSED)
+        name = (slot.merchant_id, command.lease_suffix)
+        lease = self.leases.get(name)
+        if lease and lease.slot != slot:
+            return CreateLeaseOutcome(status.REFERENCE_REUSED)
+        if lease and lease.booking:
+            return CreateLeaseOutcome(status.CONSUMED, lease.expires_at_ms)
+        if lease and self._owner(slot) == f"lease {command.lease_suffix}":
+            return CreateLeaseOutcome(status.REPLAYED, lease.expires_at_ms)
+        if lease:
+            return CreateLeaseOutcome(status.LEASE_EXPIRED)
         if command.asked_expires_ms < self.now_ms + terms.min_lease_ms:
-            return CreateLeaseOutcome(Status.EXPIRY_TOO_SOON)
-        if slot.start_ms < self.now_ms + terms.min_lease_ms:
-            return CreateLeaseOutcome(Status.START_TOO_SOON)
-        if slot.start_ms > self.now_ms + terms.max_advance_ms:
-            return CreateLeaseOutcome(Status.START_TOO_FAR)
-        if owner:
-            return CreateLeaseOutcome(Status.SLOT_UNAVAILABLE)
+            return CreateLeaseOutcome(status.EXPIRY_TOO_SOON)
+        if self._starts_too_soon(slot):
+            return CreateLeaseOutcome(status.START_TOO_SOON)
+        if self._starts_too_far(slot):
+            return CreateLeaseOutcome(status.START_TOO_FAR)
+        if self._owner(slot):
+            return CreateLeaseOutcome(status.SLOT_UNAVAILABLE)
         expires_at_ms = min(
             command.asked_expires_ms, self.now_ms + terms.max_lease_ms, slot.start_ms
         )
-        self.owners[slot] = (lease, expires_at_ms)
-        self.records[slot.merchant_id, lease] = Record(slot, expires_at_ms)
-        return CreateLeaseOutcome(Status.CREATED, expires_at_ms)
+        self.owners[slot] = (f"lease {command.lease_suffix}", expires_at_ms)
+        self.leases[name] = Lease(slot, expires_at_ms, expires_at_ms + terms.retention_ms)
+        return CreateLeaseOutcome(status.CREATED, expires_at_ms)
+
+    async def create_booking(
+        self, command: CreateBooking, _deadline: Deadline
+    ) -> CreateBookingOutcome:
+        """Judge in the order of contract 6.2."""
+        status, slot = CreateBookingStatus, command.slot
+        self._forget_what_has_ended()
+        name = (slot.merchant_id, command.suffix)
+        made = self.bookings.get(name)
+        if made and _asks_the_same(made.command, command):
+            return CreateBookingOutcome(status.REPLAYED, made.command.original)
+        if made:
+            return CreateBookingOutcome(status.TOKEN_REUSED)
+        refusal = self._judge_lease(command) if command.lease else self._judge_directly(command)
+        if refusal:
+            return CreateBookingOutcome(refusal)
+        ends_at_ms = slot.start_ms + slot.duration_s * 1000 + self.terms.booking_retention_ms
+        user = ids.user_digest(command.user_id)
+        self.owners[slot] = (f"booking {command.suffix} {user}", ends_at_ms)
+        self.bookings[name] = Booking(command, slot, BookingStatus.CONFIRMED, ends_at_ms)
+        if command.lease:
+            lease = self.leases[slot.merchant_id, command.lease.suffix]
+            lease.booking, lease.ends_at_ms = command.suffix, ends_at_ms
+        return CreateBookingOutcome(status.CREATED, command.original)
+
+    async def check_availability(self, slot: Slot, _deadline: Deadline) -> int | None:
+        """Count as create_lease would find it."""
+        self._forget_what_has_ended()
+        if self._starts_too_far(slot):
+            return None
+        return int(not self._starts_too_soon(slot) and not self._owner(slot))
+
+    async def get_booking(
+        self, reference: ids.Reference, _deadline: Deadline
+    ) -> BookingRecord | None:
+        """Look it up."""
+        self._forget_what_has_ended()
+        made = self.bookings.get((reference.merchant_id, reference.suffix))
+        if not made:
+            return None
+        command = made.command
+        return BookingRecord(command.api, command.original, made.status, made.current_slot)
 
     async def ping(self, _deadline: Deadline) -> None:
         """Answer."""
 
+    def _judge_lease(self, command: CreateBooking) -> CreateBookingStatus | None:
+        status, slot, wanted = CreateBookingStatus, command.slot, command.lease
+        assert wanted
+        if wanted.merchant_id != slot.merchant_id:
+            return status.LEASE_SLOT_MISMATCH
+        lease = self.leases.get((slot.merchant_id, wanted.suffix))
+        if not lease:
+            return status.LEASE_UNKNOWN
+        if lease.slot != slot:
+            return status.LEASE_SLOT_MISMATCH
+        if lease.booking:
+            made = self.bookings[slot.merchant_id, lease.booking]
+            same_user = made.command.user_id == command.user_id
+            stands = made.status is not BookingStatus.CANCELED
+            return status.LEASE_CONSUMED_BY_USER if same_user and stands else status.LEASE_CONSUMED
+        if self._owner(slot) != f"lease {wanted.suffix}":
+            return status.LEASE_EXPIRED
+        return None
+
+    def _judge_directly(self, command: CreateBooking) -> CreateBookingStatus | None:
+        status, slot = CreateBookingStatus, command.slot
+        owner = self._owner(slot)
+        user = ids.user_digest(command.user_id)
+        if owner and owner.startswith("booking ") and owner.endswith(f" {user}"):
+            return status.ALREADY_BOOKED_BY_USER
+        if self._starts_too_soon(slot):
+            return status.START_TOO_SOON
+        if self._starts_too_far(slot):
+            return status.START_TOO_FAR
+        return status.SLOT_UNAVAILABLE if owner else None
+
+    def _owner(self, slot: Slot) -> str | None:
+        return self.owners.get(slot, (None, 0))[0]
+
+    def _starts_too_soon(self, slot: Slot) -> bool:
+        return slot.start_ms < self.now_ms + self.terms.min_lease_ms
+
+    def _starts_too_far(self, slot: Slot) -> bool:
+        return slot.start_ms > self.now_ms + self.terms.max_advance_ms
+
     def _forget_what_has_ended(self) -> None:
         """Drop what Redis would have dropped: a key lives through its last millisecond."""
-        self.owners = {
-            slot: (lease, end) for slot, (lease, end) in self.owners.items() if self.now_ms <= end
-        }
-        self.records = {
-            key: record
-            for key, record in self.records.items()
-            if self.now_ms <= record.expires_at_ms + self.terms.retention_ms
-        }
+        self.owners = {s: owner for s, owner in self.owners.items() if self.now_ms <= owner[1]}
+        self.leases = {n: it for n, it in self.leases.items() if self.now_ms <= it.ends_at_ms}
+        self.bookings = {n: it for n, it in self.bookings.items() if self.now_ms <= it.ends_at_ms}
+
+
+def _asks_the_same(one: CreateBooking, other: CreateBooking) -> bool:
+    return (one.slot, one.lease, one.user_id) == (other.slot, other.lease, other.user_id)

@@ -151,6 +151,9 @@ class Settings(BaseSettings):
     lease_retention_s: Seconds = _seconds(
         3600, 1, 366 * _DAY_S, "How long a lease is remembered after its hold has ended."
     )
+    booking_retention_s: Seconds = _seconds(
+        7 * _DAY_S, 1, 3660 * _DAY_S, "How long a booking is remembered after its slot has ended."
+    )
     max_slot_s: Seconds = _seconds(31 * _DAY_S, 1, 366 * _DAY_S, "Longest duration of a slot.")
     max_advance_s: Seconds = _seconds(
         731 * _DAY_S, 60, 3660 * _DAY_S, "How far ahead a slot may start."
@@ -226,6 +229,7 @@ class Settings(BaseSettings):
             max_lease_ms=round(self.max_lease_s * 1000),
             max_advance_ms=round(self.max_advance_s * 1000),
             retention_ms=round(self.lease_retention_s * 1000),
+            booking_retention_ms=round(self.booking_retention_s * 1000),
         )
 
 

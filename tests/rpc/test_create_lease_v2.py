@@ -1,3 +1,4 @@
+from enum import StrEnum
 from typing import Any
 
 import grpc
@@ -10,6 +11,7 @@ from tests.rpc.conftest import FrontEnd
 
 from leasehold.generated.ext.maps.booking.partner.v2 import booking_service_pb2 as pb
 from leasehold.model import ids
+from leasehold.model.booking import CreateBookingStatus
 from leasehold.model.lease import CreateLeaseStatus
 from leasehold.rpc.v2 import status
 
@@ -26,7 +28,7 @@ async def test_create_lease_echoes_the_request_with_id_and_expiry(
     response = await front.v2.CreateLease(request)
 
     expected = pb.CreateLeaseResponse(lease=request.lease)
-    expected.lease.lease_id = ids.lease_id("salon-1", "reference-1")
+    expected.lease.lease_id = ids.wire_id("salon-1", ids.lease_suffix("reference-1"))
     assert response == expected
 
 
@@ -69,7 +71,7 @@ async def test_create_lease_ignores_a_lease_id_in_the_request(
 
     response = await front.v2.CreateLease(request)
 
-    assert response.lease.lease_id == ids.lease_id("salon-1", "reference-1")
+    assert response.lease.lease_id == ids.wire_id("salon-1", ids.lease_suffix("reference-1"))
 
 
 async def test_create_lease_shows_the_expiry_that_was_granted(
@@ -305,10 +307,12 @@ async def test_create_lease_of_garbage_is_invalid_argument(front: FrontEnd, garb
     assert failure.has(error_details_pb2.BadRequest)
 
 
-def test_every_outcome_has_exactly_one_place_on_the_wire() -> None:
-    """The tables are total: each status is a grant, a refusal or a fault, and only one of them."""
-    places = [status.GRANTS, status.REFUSALS, status.FAULTS]
-
-    assert {s: [s in place for place in places].count(True) for s in CreateLeaseStatus} == (
-        dict.fromkeys(CreateLeaseStatus, 1)
-    )
+@pytest.mark.parametrize(
+    ("table", "outcomes"),
+    [(status.CREATE_LEASE, CreateLeaseStatus), (status.CREATE_BOOKING, CreateBookingStatus)],
+)
+def test_every_outcome_has_its_place_on_the_wire(
+    table: status.Table, outcomes: type[StrEnum]
+) -> None:
+    """The tables are total: each outcome of the store is a grant, a refusal or an error."""
+    assert set(table) == set(outcomes)

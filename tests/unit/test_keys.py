@@ -114,7 +114,7 @@ def test_lease_suffix_of_a_known_reference_never_changes() -> None:
 
 def test_lease_id_begins_with_the_encoded_merchant() -> None:
     """The id alone leads to the shard: everything before the last dot is the merchant."""
-    lease_id = ids.lease_id("Zoë's salon. No {1}", "r")
+    lease_id = ids.wire_id("Zoë's salon. No {1}", ids.lease_suffix("r"))
 
     merchant, _, suffix = lease_id.rpartition(".")
     assert merchant == "Zo%C3%AB%27s%20salon.%20No%20%7B1%7D"
@@ -123,4 +123,4 @@ def test_lease_id_begins_with_the_encoded_merchant() -> None:
 
 def test_lease_id_of_the_longest_ids_stays_within_its_limit() -> None:
     """Lease ids have a limit of 900 bytes; 255 bytes that must all be encoded keep it."""
-    assert len(ids.lease_id("\u00e9" * 127, "r")) <= 900
+    assert len(ids.wire_id("\u00e9" * 127, ids.lease_suffix("r"))) <= 900

@@ -1,12 +1,14 @@
 """Checks of single values. Each answers with what is wrong, or with None.
 
-Source: contract 6.2, "Ids and tokens" and "Slot times".
+Source: contract 6.2, "Ids and tokens" and "Slot times"; 2.5 for names.
 """
 
 import re
 
 MAX_ID_BYTES = 255
 MAX_TAG_BYTES = 1024
+MAX_TEXT_BYTES = 4096
+MAX_NAME_CHARACTERS = 40
 MAX_REQUEST_BYTES = 64 * 1024
 
 _CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -30,6 +32,24 @@ def tag_fault(value: str) -> str | None:
     """Check an availability tag, which is opaque."""
     if len(value.encode()) > MAX_TAG_BYTES:
         return f"is longer than {MAX_TAG_BYTES} bytes of UTF-8"
+    return None
+
+
+def name_fault(value: str) -> str | None:
+    """Check a person's given or family name."""
+    if not value:
+        return "is required"
+    if len(value) > MAX_NAME_CHARACTERS:
+        return f"is longer than {MAX_NAME_CHARACTERS} characters"
+    return None
+
+
+def text_fault(value: str, *, required: bool = False) -> str | None:
+    """Check free text."""
+    if required and not value:
+        return "is required"
+    if len(value.encode()) > MAX_TEXT_BYTES:
+        return f"is longer than {MAX_TEXT_BYTES} bytes of UTF-8"
     return None
 
 

@@ -22,6 +22,14 @@ class InvalidRequestError(Exception):
         self.reason = reason
 
 
+class NotFoundError(Exception):
+    """The request names a lease, booking or user that is not remembered."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(f"No such {kind} is remembered.")
+        self.reason = f"{kind.upper()}_UNKNOWN"
+
+
 class StoreTrouble(StrEnum):
     """Why the store could not answer; none of these says anything about a slot.
 

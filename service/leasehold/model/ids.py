@@ -1,11 +1,16 @@
-"""How ids are written: percent-encoded ids and lease ids made from references."""
+"""How ids are written: percent-encoded, and lease and booking ids made from callers' tokens."""
 
 import hashlib
-from urllib.parse import quote
+import re
+from dataclasses import dataclass
+from urllib.parse import quote, unquote
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _SUFFIX_CHARACTERS = 26
 _SUFFIX_BYTES = 16
+# 128 bits in 26 characters of five bits leave two bits at the front that are always zero.
+_SUFFIX = re.compile(rf"[0-7][{_CROCKFORD}]{{{_SUFFIX_CHARACTERS - 1}}}")
+_MAX_REFERENCE_BYTES = 900
 
 
 def encode_id(value: str) -> str:
@@ -17,21 +22,65 @@ def encode_id(value: str) -> str:
     return quote(value, safe="")
 
 
-def lease_suffix(reference: str) -> str:
-    """Name the one lease that ``reference`` can ever make: 26 characters of Crockford base32.
+def decode_id(text: str) -> str:
+    """Undo encode_id."""
+    return unquote(text, errors="strict")
 
-    128 bits of BLAKE2b under the domain ``lease``, so that no other kind of token can be passed
-    for a reference. A repeat on any pod, after any loss, names the same lease.
+
+def _suffix(domain: str, text: str) -> str:
+    """Return 128 bits of BLAKE2b as 26 characters of Crockford base32.
+
+    The domains keep what is made from different things apart: none can be passed for another.
     """
-    digest = hashlib.blake2b(reference.encode(), digest_size=_SUFFIX_BYTES, person=b"lease")
+    digest = hashlib.blake2b(text.encode(), digest_size=_SUFFIX_BYTES, person=domain.encode())
     number = int.from_bytes(digest.digest(), "big")
     shifts = range(5 * (_SUFFIX_CHARACTERS - 1), -1, -5)
     return "".join(_CROCKFORD[(number >> shift) & 31] for shift in shifts)
 
 
-def lease_id(merchant_id: str, reference: str) -> str:
-    """Return the lease id on the wire, ``<encoded merchant>.<suffix>``: it alone finds the shard.
+def lease_suffix(reference: str) -> str:
+    """Name the one lease that ``reference`` can ever make.
 
-    Source: contract 6.2, "Lease ids and booking ids"; at most 900 bytes by the limits on ids.
+    A repeat on any pod, after any loss, names the same lease.
     """
-    return f"{encode_id(merchant_id)}.{lease_suffix(reference)}"
+    return _suffix("lease", reference)
+
+
+def booking_suffix(api: str, token: str) -> str:
+    """Name the one booking that ``token`` can ever make through a version of the API."""
+    return _suffix(f"booking-{api}", token)
+
+
+def user_digest(user_id: str) -> str:
+    """Stand for a user where a key or a value must name one."""
+    return _suffix("user", user_id)
+
+
+def wire_id(merchant_id: str, suffix: str) -> str:
+    """Return a lease or booking id on the wire, ``<encoded merchant>.<suffix>``.
+
+    It alone leads to the shard. Source: contract 6.2, "Lease ids and booking ids"; at most 900
+    bytes by the limits on ids.
+    """
+    return f"{encode_id(merchant_id)}.{suffix}"
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A lease or booking id taken apart."""
+
+    merchant_id: str
+    suffix: str
+
+
+def parse_wire_id(text: str) -> Reference | None:
+    """Take a lease or booking id apart, or return None when it can be none of ours."""
+    merchant, _, suffix = text.rpartition(".")
+    if not merchant or len(text.encode()) > _MAX_REFERENCE_BYTES or not _SUFFIX.fullmatch(suffix):
+        return None
+    try:
+        merchant_id = decode_id(merchant)
+    except UnicodeDecodeError:
+        return None
+    # An id has one spelling; any other is unknown, so that it cannot pass for a second id.
+    return Reference(merchant_id, suffix) if encode_id(merchant_id) == merchant else None

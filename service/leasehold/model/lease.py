@@ -16,6 +16,8 @@ class LeaseTerms:
     max_advance_ms: int
     retention_ms: int
     """How long the record of a lease outlives the hold."""
+    booking_retention_ms: int
+    """How long a booking is remembered after its slot has ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,7 @@ class CreateLease:
     @property
     def lease_id(self) -> str:
         """Return the name of the lease on the wire."""
-        return ids.lease_id(self.slot.merchant_id, self.reference)
+        return ids.wire_id(self.slot.merchant_id, self.lease_suffix)
 
 
 class CreateLeaseStatus(StrEnum):
@@ -45,6 +47,7 @@ class CreateLeaseStatus(StrEnum):
     Source: contract 6.2, "Order of judgement".
     """
 
+    CONSUMED = "consumed"
     REPLAYED = "replayed"
     LEASE_EXPIRED = "lease_expired"
     REFERENCE_REUSED = "reference_reused"
@@ -61,4 +64,4 @@ class CreateLeaseOutcome:
 
     status: CreateLeaseStatus
     expires_at_ms: int = 0
-    """The granted expiry in epoch milliseconds, when created or replayed."""
+    """The granted expiry in epoch milliseconds, when created, replayed or consumed."""

@@ -2,8 +2,11 @@
 
 from typing import Protocol
 
+from leasehold.model import ids
+from leasehold.model.booking import BookingRecord, CreateBooking, CreateBookingOutcome
 from leasehold.model.deadline import Deadline
 from leasehold.model.lease import CreateLease, CreateLeaseOutcome
+from leasehold.model.slot import Slot
 
 
 class LeaseStore(Protocol):
@@ -15,6 +18,22 @@ class LeaseStore(Protocol):
 
     async def create_lease(self, command: CreateLease, deadline: Deadline) -> CreateLeaseOutcome:
         """Hold the slot for the reference; the same reference and slot always name one lease."""
+        ...
+
+    async def create_booking(
+        self, command: CreateBooking, deadline: Deadline
+    ) -> CreateBookingOutcome:
+        """Book the slot, by its lease or directly; the same token always names one booking."""
+        ...
+
+    async def check_availability(self, slot: Slot, deadline: Deadline) -> int | None:
+        """Return how many spots of the slot are free, or None when it lies too far ahead."""
+        ...
+
+    async def get_booking(
+        self, reference: ids.Reference, deadline: Deadline
+    ) -> BookingRecord | None:
+        """Return a booking as it is now, or None when it is unknown."""
         ...
 
     async def ping(self, deadline: Deadline) -> None:

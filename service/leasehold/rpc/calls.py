@@ -17,6 +17,7 @@ from leasehold.model.checks import MAX_REQUEST_BYTES
 from leasehold.model.errors import (
     DeadlinePassedError,
     InvalidRequestError,
+    NotFoundError,
     StoreUnavailableError,
     Violation,
 )
@@ -172,6 +173,8 @@ def _note(error: Exception) -> None:
     match error:
         case InvalidRequestError():
             told = {"reason": error.reason, "fields": [v.field for v in error.violations]}
+        case NotFoundError():
+            told = {"reason": error.reason}
         case StoreUnavailableError():
             told = {"reason": error.trouble.value}
             metrics.store_troubles.labels(error.trouble.value).inc()

@@ -13,6 +13,7 @@ from grpc_status import rpc_status
 from leasehold.model.errors import (
     DeadlinePassedError,
     InvalidRequestError,
+    NotFoundError,
     StoreUnavailableError,
 )
 
@@ -38,6 +39,8 @@ def _explain(error: Exception) -> tuple[grpc.StatusCode, str, str, list[Message]
     match error:
         case InvalidRequestError():
             return code.INVALID_ARGUMENT, error.reason, str(error), [_bad_request(error)]
+        case NotFoundError():
+            return code.NOT_FOUND, error.reason, str(error), []
         case StoreUnavailableError():
             message = f"The store gave no answer ({error}). It is safe to repeat the same request."
             return code.UNAVAILABLE, error.trouble.value, message, [_retry()]

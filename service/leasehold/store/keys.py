@@ -3,17 +3,28 @@
 Source: lua/README.md, "Keys".
 """
 
+import re
 from datetime import UTC, datetime, timedelta
 
-from leasehold.model.ids import encode_id
+from leasehold.model.ids import decode_id, encode_id
 from leasehold.model.slot import Slot
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SLOT_TEXT = re.compile(
+    r"(?P<service>[^:]*):(?P<start>[^/]*)"
+    r"/PT(?:(?P<hours>\d+)H)?(?:(?P<minutes>\d+)M)?(?:(?P<seconds>\d+)S)?"
+    r":(?P<staff>[^:]*):(?P<room>[^:]*):(?P<party_size>\d+)"
+)
 
 
 def lease_key(merchant_id: str, lease_suffix: str) -> str:
     """Name the record of a lease."""
     return f"lease:{{{encode_id(merchant_id)}}}:{lease_suffix}"
+
+
+def booking_key(merchant_id: str, booking_suffix: str) -> str:
+    """Name the record of a booking."""
+    return f"booking:{{{encode_id(merchant_id)}}}:{booking_suffix}"
 
 
 def spot_key(slot: Slot, spot: int) -> str:
@@ -31,6 +42,23 @@ def slot_text(slot: Slot) -> str:
     return (
         f"{encode_id(slot.service_id)}:{start}Z/{_iso_duration(slot.duration_s)}"
         f":{encode_id(slot.staff_id)}:{encode_id(slot.room_id)}:{slot.party_size}"
+    )
+
+
+def parse_slot(merchant_id: str, text: str) -> Slot:
+    """Undo slot_text."""
+    match = _SLOT_TEXT.fullmatch(text)
+    assert match, f"not a slot: {text}"
+    start = datetime.fromisoformat(match["start"])
+    hours, minutes, seconds = (int(match[unit] or 0) for unit in ("hours", "minutes", "seconds"))
+    return Slot(
+        merchant_id=merchant_id,
+        service_id=decode_id(match["service"]),
+        start_s=(start - _EPOCH) // timedelta(seconds=1),
+        duration_s=hours * 3600 + minutes * 60 + seconds,
+        staff_id=decode_id(match["staff"]),
+        room_id=decode_id(match["room"]),
+        party_size=int(match["party_size"]),
     )
 
 

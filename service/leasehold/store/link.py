@@ -81,6 +81,12 @@ class Link:
             else:
                 return reply
 
+    async def read(self, command: str, key: str, *arguments: str, deadline: Deadline) -> Any:
+        """Run a command that changes nothing; raises as run does."""
+        return await self._within(
+            deadline, lambda: self._redis.execute_command(command, key, *arguments)
+        )
+
     async def ping(self, deadline: Deadline) -> None:
         """Return when Redis answers; raises as run does."""
         await self._within(deadline, self._redis.ping)

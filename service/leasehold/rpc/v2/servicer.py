@@ -1,41 +1,89 @@
 """BookingService v2: translate, ask the store once, translate back."""
 
+from enum import StrEnum
+from typing import Any
+
 import grpc
 import structlog
 
 from leasehold.generated.ext.maps.booking.partner.v2 import booking_service_pb2 as pb
 from leasehold.generated.ext.maps.booking.partner.v2 import booking_service_pb2_grpc as pb_grpc
 from leasehold.model.deadline import Deadline
+from leasehold.model.errors import InvalidRequestError, NotFoundError, Violation
 from leasehold.model.store import LeaseStore
 from leasehold.rpc.v2 import status, translate
 from leasehold.telemetry import metrics
 
+# The names of the methods are the API's own.
+# ruff: noqa: N802
+
 
 class BookingServicer(pb_grpc.BookingServiceServicer):
-    """The RPCs that are built; the others answer UNIMPLEMENTED by the generated base."""
+    """The RPCs that are built; the others answer UNIMPLEMENTED by the generated base.
+
+    Business refusals travel in the response with status OK. Source: contract 5, 6.
+    """
 
     def __init__(self, store: LeaseStore, *, max_slot_s: float, call_timeout_s: float) -> None:
         self._store = store
         self._max_slot_s = max_slot_s
         self._call_timeout_s = call_timeout_s
 
-    async def CreateLease(  # noqa: N802 - the API's own name
-        self,
-        request: pb.CreateLeaseRequest,
-        context: grpc.aio.ServicerContext[pb.CreateLeaseRequest, pb.CreateLeaseResponse],
-    ) -> pb.CreateLeaseResponse:
-        """Hold the slot of the request until the granted expiry.
+    async def CheckAvailability(
+        self, request: pb.CheckAvailabilityRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> pb.CheckAvailabilityResponse:
+        """Count the free spots of a slot, as CreateLease would find them now."""
+        slot = translate.checked_slot(request, self._max_slot_s)
+        count = await self._store.check_availability(slot, self._deadline(context))
+        if count is None:
+            fault = Violation("slot.start_time", "is further ahead than slots are held")
+            raise InvalidRequestError([fault], "START_TOO_FAR")
+        return translate.counted(request, count)
 
-        Business refusals travel in the response with status OK. Source: contract 5, 6.
-        """
-        deadline = Deadline.within(self._call_timeout_s, context.time_remaining())
+    async def CreateLease(
+        self, request: pb.CreateLeaseRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> pb.CreateLeaseResponse:
+        """Hold the slot of the request until the granted expiry."""
+        deadline = self._deadline(context)
         command = translate.create_lease_command(request, self._max_slot_s)
         structlog.contextvars.bind_contextvars(lease_id=command.lease_id)
         outcome = await self._store.create_lease(command, deadline)
-        structlog.contextvars.bind_contextvars(outcome=outcome.status.value)
-        metrics.outcomes.labels("v2", "create_lease", outcome.status.value).inc()
-        if outcome.status in status.GRANTS:
-            return translate.granted(request, command.lease_id, outcome.expires_at_ms)
-        if outcome.status in status.REFUSALS:
-            return translate.refused(status.REFUSALS[outcome.status])
-        raise status.fault(outcome.status)
+        _note("create_lease", outcome.status)
+        failure = status.refusal(status.CREATE_LEASE, outcome.status)
+        if failure:
+            return pb.CreateLeaseResponse(booking_failure=failure)
+        return translate.granted(request, command.lease_id, outcome.expires_at_ms)
+
+    async def CreateBooking(
+        self, request: pb.CreateBookingRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> pb.CreateBookingResponse:
+        """Book the slot of the request, and consume the lease that it names."""
+        deadline = self._deadline(context)
+        command = translate.create_booking_command(request, self._max_slot_s)
+        structlog.contextvars.bind_contextvars(
+            booking_id=command.booking_id, lease_id=request.lease_ref.lease_id or None
+        )
+        outcome = await self._store.create_booking(command, deadline)
+        _note("create_booking", outcome.status)
+        failure = status.refusal(status.CREATE_BOOKING, outcome.status)
+        if failure:
+            return pb.CreateBookingResponse(booking_failure=failure)
+        return translate.booked(outcome.original)
+
+    async def GetBookingStatus(
+        self, request: pb.GetBookingStatusRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> pb.GetBookingStatusResponse:
+        """Tell the state of a booking and of its payment."""
+        reference = translate.booking_reference(request.booking_id)
+        record = await self._store.get_booking(reference, self._deadline(context))
+        if not record:
+            raise NotFoundError("booking")
+        return translate.booking_status(request.booking_id, record)
+
+    def _deadline(self, context: grpc.aio.ServicerContext[Any, Any]) -> Deadline:
+        return Deadline.within(self._call_timeout_s, context.time_remaining())
+
+
+def _note(operation: str, outcome: StrEnum) -> None:
+    structlog.contextvars.bind_contextvars(outcome=outcome.value)
+    metrics.outcomes.labels(translate.API, operation, outcome.value).inc()

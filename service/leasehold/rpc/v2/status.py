@@ -1,46 +1,106 @@
-"""What each outcome is on the v2 wire: a grant, a refusal in-band, or a fault of the request.
+"""What each outcome is on the v2 wire: a grant, a refusal in-band, or an error of the request.
 
 Source: contract 5 and 6.2.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
 from leasehold.generated.ext.maps.booking.partner.v2 import booking_service_pb2 as pb
-from leasehold.model.errors import InvalidRequestError, Violation
+from leasehold.model.booking import CreateBookingStatus
+from leasehold.model.errors import InvalidRequestError, NotFoundError, Violation
 from leasehold.model.lease import CreateLeaseStatus
 
-GRANTS = frozenset({CreateLeaseStatus.CREATED, CreateLeaseStatus.REPLAYED})
 
-REFUSALS = {
-    CreateLeaseStatus.LEASE_EXPIRED: pb.BookingFailure(
-        cause=pb.BookingFailure.LEASE_EXPIRED,
-        description="The lease of this user_reference has ended; ask with a new reference.",
-    ),
-    CreateLeaseStatus.START_TOO_SOON: pb.BookingFailure(
-        cause=pb.BookingFailure.SLOT_UNAVAILABLE,
-        description="The slot has begun, or begins too soon to be held.",
-    ),
-    CreateLeaseStatus.SLOT_UNAVAILABLE: pb.BookingFailure(
-        cause=pb.BookingFailure.SLOT_UNAVAILABLE,
-        description="The slot is held or booked.",
-    ),
-}
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """The request cannot be meant: INVALID_ARGUMENT."""
 
-FAULTS = {
-    CreateLeaseStatus.REFERENCE_REUSED: (
-        "REFERENCE_REUSED",
-        Violation("lease.user_reference", "was used for another slot"),
+    reason: str
+    field: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """The request names something that is not remembered: NOT_FOUND."""
+
+    kind: str
+
+
+GRANTED = None
+Table = Mapping[StrEnum, pb.BookingFailure | Fault | Unknown | None]
+
+
+def _refusal(cause: pb.BookingFailure.Cause, description: str) -> pb.BookingFailure:
+    return pb.BookingFailure(cause=cause, description=description)
+
+
+_TAKEN = _refusal(pb.BookingFailure.SLOT_UNAVAILABLE, "The slot is held or booked.")
+_BEGUN = _refusal(
+    pb.BookingFailure.SLOT_UNAVAILABLE, "The slot has begun, or begins too soon to be held."
+)
+_HAS_IT = _refusal(
+    pb.BookingFailure.SLOT_ALREADY_BOOKED_BY_USER, "The user has a booking of this slot."
+)
+
+CREATE_LEASE: Table = {
+    CreateLeaseStatus.CREATED: GRANTED,
+    CreateLeaseStatus.REPLAYED: GRANTED,
+    CreateLeaseStatus.CONSUMED: GRANTED,
+    CreateLeaseStatus.LEASE_EXPIRED: _refusal(
+        pb.BookingFailure.LEASE_EXPIRED,
+        "The lease of this user_reference has ended; ask with a new reference.",
     ),
-    CreateLeaseStatus.EXPIRY_TOO_SOON: (
+    CreateLeaseStatus.START_TOO_SOON: _BEGUN,
+    CreateLeaseStatus.SLOT_UNAVAILABLE: _TAKEN,
+    CreateLeaseStatus.REFERENCE_REUSED: Fault(
+        "REFERENCE_REUSED", "lease.user_reference", "was used for another slot"
+    ),
+    CreateLeaseStatus.EXPIRY_TOO_SOON: Fault(
         "EXPIRY_TOO_SOON",
-        Violation("lease.lease_expiration_time", "is in the past or too near to hold anything"),
+        "lease.lease_expiration_time",
+        "is in the past or too near to hold anything",
     ),
-    CreateLeaseStatus.START_TOO_FAR: (
-        "START_TOO_FAR",
-        Violation("lease.slot.start_time", "is further ahead than slots are held"),
+    CreateLeaseStatus.START_TOO_FAR: Fault(
+        "START_TOO_FAR", "lease.slot.start_time", "is further ahead than slots are held"
+    ),
+}
+
+CREATE_BOOKING: Table = {
+    CreateBookingStatus.CREATED: GRANTED,
+    CreateBookingStatus.REPLAYED: GRANTED,
+    CreateBookingStatus.LEASE_UNKNOWN: Unknown("lease"),
+    CreateBookingStatus.LEASE_EXPIRED: _refusal(
+        pb.BookingFailure.LEASE_EXPIRED, "The lease has ended; ask for a new one."
+    ),
+    CreateBookingStatus.LEASE_CONSUMED_BY_USER: _HAS_IT,
+    CreateBookingStatus.LEASE_CONSUMED: _TAKEN,
+    CreateBookingStatus.ALREADY_BOOKED_BY_USER: _HAS_IT,
+    CreateBookingStatus.START_TOO_SOON: _BEGUN,
+    CreateBookingStatus.SLOT_UNAVAILABLE: _TAKEN,
+    CreateBookingStatus.TOKEN_REUSED: Fault(
+        "TOKEN_REUSED", "idempotency_token", "was used for another slot, lease or user"
+    ),
+    CreateBookingStatus.LEASE_SLOT_MISMATCH: Fault(
+        "LEASE_SLOT_MISMATCH", "slot", "is not the slot of the lease"
+    ),
+    CreateBookingStatus.START_TOO_FAR: Fault(
+        "START_TOO_FAR", "slot.start_time", "is further ahead than slots are booked"
     ),
 }
 
 
-def fault(status: CreateLeaseStatus) -> InvalidRequestError:
-    """Return the error of an outcome that is the request's own fault."""
-    reason, violation = FAULTS[status]
-    return InvalidRequestError([violation], reason)
+def refusal(table: Table, status: StrEnum) -> pb.BookingFailure | None:
+    """Return the refusal of an outcome, or None for a grant.
+
+    Raises InvalidRequestError or NotFoundError when the outcome is an error of the request.
+    """
+    match table[status]:
+        case Fault(reason, field, description):
+            raise InvalidRequestError([Violation(field, description)], reason)
+        case Unknown(kind):
+            raise NotFoundError(kind)
+        case answer:
+            return answer

@@ -1,10 +1,22 @@
 """v2 messages to commands, and outcomes back to v2 messages; protobuf stops here."""
 
 from leasehold.generated.ext.maps.booking.partner.v2 import booking_service_pb2 as pb
-from leasehold.model import checks
+from leasehold.model import checks, ids
+from leasehold.model.booking import BookingRecord, BookingStatus, CreateBooking
+from leasehold.model.errors import InvalidRequestError, NotFoundError, Violation
 from leasehold.model.lease import CreateLease
 from leasehold.model.slot import Slot
 from leasehold.rpc.faults import Faults
+
+API = "v2"
+HasSlot = pb.Lease | pb.CreateBookingRequest | pb.CheckAvailabilityRequest
+
+_STATUS = {
+    BookingStatus.CONFIRMED: pb.CONFIRMED,
+    BookingStatus.CANCELED: pb.CANCELED,
+    BookingStatus.NO_SHOW: pb.NO_SHOW,
+    BookingStatus.NO_SHOW_PENALIZED: pb.NO_SHOW_PENALIZED,
+}
 
 
 def create_lease_command(request: pb.CreateLeaseRequest, max_slot_s: float) -> CreateLease:
@@ -15,7 +27,7 @@ def create_lease_command(request: pb.CreateLeaseRequest, max_slot_s: float) -> C
     faults = Faults()
     lease = request.lease
     faults.present(request, "lease", "lease")
-    slot = _slot(lease, max_slot_s, faults)
+    slot = _slot(lease, "lease.slot", max_slot_s, faults)
     faults.note("lease.user_reference", checks.id_fault(lease.user_reference))
     asked_expires_ms = 0
     if faults.present(lease, "lease_expiration_time", "lease.lease_expiration_time"):
@@ -26,10 +38,99 @@ def create_lease_command(request: pb.CreateLeaseRequest, max_slot_s: float) -> C
     return CreateLease(slot, lease.user_reference, asked_expires_ms, lease.slot.availability_tag)
 
 
-def _slot(lease: pb.Lease, max_slot_s: float, faults: Faults) -> Slot:
-    path = "lease.slot"
-    slot = lease.slot
-    faults.present(lease, "slot", path)
+def create_booking_command(request: pb.CreateBookingRequest, max_slot_s: float) -> CreateBooking:
+    """Read a CreateBooking, or raise InvalidRequestError naming every field at fault.
+
+    Raises NotFoundError for a lease id that can be none of ours. Source: contract 2.3, 2.5, 6.2.
+    """
+    faults = Faults()
+    slot = _slot(request, "slot", max_slot_s, faults)
+    faults.note("idempotency_token", checks.id_fault(request.idempotency_token))
+    faults.note("additional_request", checks.text_fault(request.additional_request))
+    if faults.present(request, "user_information", "user_information"):
+        _check_user(request.user_information, faults)
+    if request.HasField("lease_ref") and not request.lease_ref.lease_id:
+        faults.note("lease_ref.lease_id", "is required")
+    faults.raise_if_any()
+    lease = None
+    if request.HasField("lease_ref"):
+        lease = ids.parse_wire_id(request.lease_ref.lease_id)
+        if not lease:
+            raise NotFoundError("lease")
+    return CreateBooking(
+        slot=slot,
+        token=request.idempotency_token,
+        api=API,
+        user_id=request.user_information.user_id,
+        original=_booked(request, slot).SerializeToString(),
+        lease=lease,
+    )
+
+
+def _check_user(user: pb.UserInformation, faults: Faults) -> None:
+    path = "user_information"
+    faults.note(f"{path}.user_id", checks.id_fault(user.user_id))
+    faults.note(f"{path}.given_name", checks.name_fault(user.given_name))
+    faults.note(f"{path}.family_name", checks.name_fault(user.family_name))
+    faults.note(f"{path}.telephone", checks.text_fault(user.telephone, required=True))
+    faults.note(f"{path}.email", checks.text_fault(user.email, required=True))
+
+
+def _booked(request: pb.CreateBookingRequest, slot: Slot) -> pb.CreateBookingResponse:
+    suffix = ids.booking_suffix(API, request.idempotency_token)
+    response = pb.CreateBookingResponse()
+    booking = response.booking
+    booking.booking_id = ids.wire_id(slot.merchant_id, suffix)
+    booking.slot.CopyFrom(request.slot)
+    booking.user_information.CopyFrom(request.user_information)
+    booking.status = pb.CONFIRMED
+    if request.HasField("payment_information"):
+        booking.payment_information.CopyFrom(request.payment_information)
+    return response
+
+
+def booked(original: bytes) -> pb.CreateBookingResponse:
+    """Return the response to the request that made a booking."""
+    return pb.CreateBookingResponse.FromString(original)
+
+
+def checked_slot(request: pb.CheckAvailabilityRequest, max_slot_s: float) -> Slot:
+    """Read the slot of a CheckAvailability, or raise InvalidRequestError."""
+    faults = Faults()
+    slot = _slot(request, "slot", max_slot_s, faults)
+    faults.raise_if_any()
+    return slot
+
+
+def counted(request: pb.CheckAvailabilityRequest, count: int) -> pb.CheckAvailabilityResponse:
+    """Answer with the slot as it was sent and its free spots."""
+    return pb.CheckAvailabilityResponse(slot=request.slot, count_available=count)
+
+
+def booking_reference(booking_id: str) -> ids.Reference:
+    """Read a booking id; raises InvalidRequestError for none, NotFoundError for none of ours."""
+    if not booking_id:
+        raise InvalidRequestError([Violation("booking_id", "is required")])
+    reference = ids.parse_wire_id(booking_id)
+    if not reference:
+        raise NotFoundError("booking")
+    return reference
+
+
+def booking_status(booking_id: str, record: BookingRecord) -> pb.GetBookingStatusResponse:
+    """Answer with the state of a booking and of its payment."""
+    payment = booked(record.original).booking.payment_information
+    return pb.GetBookingStatusResponse(
+        booking_id=booking_id,
+        booking_status=_STATUS[record.status],
+        prepayment_status=payment.prepayment_status,
+    )
+
+
+def _slot(request: HasSlot, path: str, max_slot_s: float, faults: Faults) -> Slot:
+    """Read the field ``slot`` of a message; ``path`` is how faults name it."""
+    slot: pb.Slot = request.slot
+    faults.present(request, "slot", path)
     faults.note(f"{path}.merchant_id", checks.id_fault(slot.merchant_id))
     faults.note(f"{path}.service_id", checks.id_fault(slot.service_id))
     if faults.present(slot, "start_time", f"{path}.start_time"):
@@ -68,8 +169,3 @@ def granted(
     response.lease.lease_expiration_time.seconds = seconds
     response.lease.lease_expiration_time.nanos = milliseconds * 1_000_000
     return response
-
-
-def refused(failure: pb.BookingFailure) -> pb.CreateLeaseResponse:
-    """Answer with a business failure and no lease. Source: contract 6.1 L6."""
-    return pb.CreateLeaseResponse(booking_failure=failure)

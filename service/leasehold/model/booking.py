@@ -1,0 +1,80 @@
+"""CreateBooking and what is known of a booking: commands, outcomes and the record."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from leasehold.model import ids
+from leasehold.model.slot import Slot
+
+
+class BookingStatus(StrEnum):
+    """The state of a booking; each version of the API has its own numbers for these."""
+
+    CONFIRMED = "confirmed"
+    CANCELED = "canceled"
+    NO_SHOW = "no_show"
+    NO_SHOW_PENALIZED = "no_show_penalized"
+
+
+@dataclass(frozen=True, slots=True)
+class CreateBooking:
+    """Book ``slot`` for a user, by a lease or directly; its shape has been checked."""
+
+    slot: Slot
+    token: str
+    """What makes a repeat a repeat; told apart by merchant and by ``api``."""
+    api: str
+    user_id: str
+    original: bytes
+    """The response to this request, opaque to the store. It may hold personal data."""
+    lease: ids.Reference | None = None
+
+    @property
+    def suffix(self) -> str:
+        """Return the name of the booking among those of its merchant."""
+        return ids.booking_suffix(self.api, self.token)
+
+    @property
+    def booking_id(self) -> str:
+        """Return the name of the booking on the wire."""
+        return ids.wire_id(self.slot.merchant_id, self.suffix)
+
+
+class CreateBookingStatus(StrEnum):
+    """Every answer to CreateBooking, in order of precedence.
+
+    Source: contract 6.2, "Order of judgement".
+    """
+
+    REPLAYED = "replayed"
+    TOKEN_REUSED = "token_reused"
+    LEASE_UNKNOWN = "lease_unknown"
+    LEASE_SLOT_MISMATCH = "lease_slot_mismatch"
+    LEASE_CONSUMED_BY_USER = "lease_consumed_by_user"
+    LEASE_CONSUMED = "lease_consumed"
+    LEASE_EXPIRED = "lease_expired"
+    ALREADY_BOOKED_BY_USER = "already_booked_by_user"
+    START_TOO_SOON = "start_too_soon"
+    START_TOO_FAR = "start_too_far"
+    SLOT_UNAVAILABLE = "slot_unavailable"
+    CREATED = "created"
+
+
+@dataclass(frozen=True, slots=True)
+class CreateBookingOutcome:
+    """The answer to one CreateBooking."""
+
+    status: CreateBookingStatus
+    original: bytes = b""
+    """The response to the request that made the booking, when created or replayed."""
+
+
+@dataclass(frozen=True, slots=True)
+class BookingRecord:
+    """A booking as it is now."""
+
+    api: str
+    """The version of the API that made it, and in which ``original`` is written."""
+    original: bytes
+    status: BookingStatus
+    slot: Slot

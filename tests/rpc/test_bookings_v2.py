@@ -1,0 +1,264 @@
+import grpc
+import pytest
+from tests.calls import failure_of, lease_request
+from tests.reference_store import ReferenceStore
+from tests.rpc.conftest import FrontEnd
+
+from leasehold.generated.ext.maps.booking.partner.v2 import booking_service_pb2 as pb
+from leasehold.model import ids
+from leasehold.model.booking import BookingStatus
+
+Failure = pb.BookingFailure
+INVALID_ARGUMENT = grpc.StatusCode.INVALID_ARGUMENT
+
+
+def booking_request(
+    store: ReferenceStore, *, lease_id: str | None = None, token: str = "token-1"
+) -> pb.CreateBookingRequest:
+    """Return a request for the slot of lease_request."""
+    request = pb.CreateBookingRequest(idempotency_token=token)
+    request.slot.CopyFrom(lease_request(store.now_ms).lease.slot)
+    if lease_id is not None:
+        request.lease_ref.lease_id = lease_id
+    user = request.user_information
+    user.user_id, user.given_name, user.family_name = "ada", "Ada", "Lovelace"
+    user.telephone, user.email = "+44 20 7946 0000", "ada@example.com"
+    return request
+
+
+async def held(front: FrontEnd, store: ReferenceStore, *, for_ms: int = 60_000) -> str:
+    """Hold the slot and return the lease id."""
+    response = await front.v2.CreateLease(lease_request(store.now_ms, for_ms=for_ms))
+    return str(response.lease.lease_id)
+
+
+async def test_create_booking_answers_with_the_confirmed_booking(
+    front: FrontEnd, store: ReferenceStore
+) -> None:
+    """The booking carries the slot, the user and the payment of the request, and an id of ours."""
+    request = booking_request(store, lease_id=await held(front, store))
+    request.payment_information.prepayment_status = pb.PREPAYMENT_PROVIDED
+    request.payment_information.price.price_micros = 12_000_000
+
+    response = await front.v2.CreateBooking(request)
+
+    expected = pb.CreateBookingResponse()
+    expected.booking.booking_id = ids.wire_id("salon-1", ids.booking_suffix("v2", "token-1"))
+    expected.booking.slot.CopyFrom(request.slot)
+    expected.booking.user_information.CopyFrom(request.user_information)
+    expected.booking.payment_information.CopyFrom(request.payment_information)
+    expected.booking.status = pb.CONFIRMED
+    assert response == expected
+
+
+async def test_create_booking_repeated_gets_the_same_response(
+    front: FrontEnd, store: ReferenceStore
+) -> None:
+    """A repeat makes no second booking, even once the lease would have run out."""
+    request = booking_request(store, lease_id=await held(front, store))
+    first = await front.v2.CreateBooking(request)
+    store.now_ms += 120_000
+
+    assert await front.v2.CreateBooking(request) == first
+    assert len(store.bookings) == 1
+
+
+async def test_create_booking_without_a_lease_books_a_free_slot(
+    front: FrontEnd, store: ReferenceStore
+) -> None:
+    """A lease is optional."""
+    response = await front.v2.CreateBooking(booking_request(store))
+
+    assert response.booking.status == pb.CONFIRMED
+
+
+async def test_create_booking_of_nothing_names_every_missing_field(front: FrontEnd) -> None:
+    """An empty request is told everything it lacks; inside user_information once it is there."""
+    failure = await failure_of(front.v2.CreateBooking(pb.CreateBookingRequest()))
+    assert failure.code is INVALID_ARGUMENT
+    assert failure.violations == dict.fromkeys(
+        [
+            "slot",
+            "slot.merchant_id",
+            "slot.service_id",
+            "slot.start_time",
+            "slot.duration",
+            "idempotency_token",
+            "user_information",
+        ],
+        "is required",
+    )
+
+    request = pb.CreateBookingRequest(user_information={}, lease_ref={})
+    violations = (await failure_of(front.v2.CreateBooking(request))).violations
+    users = ("user_id", "given_name", "family_name", "telephone", "email")
+    assert {f"user_information.{name}" for name in users} < set(violations)
+    assert violations["lease_ref.lease_id"] == "is required"
+
+
+async def test_create_booking_checks_names_and_text_without_repeating_them(
+    front: FrontEnd, store: ReferenceStore
+) -> None:
+    """Names have at most 40 characters, free text 4096 bytes; no value comes back."""
+    request = booking_request(store)
+    request.user_information.given_name = "Ä" * 41
+    request.user_information.family_name = "Ä" * 40
+    request.additional_request = "secret" * 700
+
+    failure = await failure_of(front.v2.CreateBooking(request))
+
+    assert failure.violations == {
+        "user_information.given_name": "is longer than 40 characters",
+        "additional_request": "is longer than 4096 bytes of UTF-8",
+    }
+    assert "secret" not in failure.message
+
+
+@pytest.mark.parametrize(
+    "lease_id",
+    [
+        "salon-1.0000000000000000000000000A",
+        "salon-1.0000000000000000000000000a",
+        "salon-1.8000000000000000000000000A",
+        "salon-1",
+        ".0000000000000000000000000A",
+        "salon%2D1.0000000000000000000000000A",
+        "%ff.0000000000000000000000000A",
+        "x" * 2000,
+    ],
+)
+async def test_create_booking_with_an_unknown_lease_is_not_found(
+    front: FrontEnd, store: ReferenceStore, lease_id: str
+) -> None:
+    """A lease id that we never gave out, well spelled or not, is NOT_FOUND."""
+    failure = await failure_of(front.v2.CreateBooking(booking_request(store, lease_id=lease_id)))
+
+    assert failure.code is grpc.StatusCode.NOT_FOUND
+    assert failure.reason == "LEASE_UNKNOWN"
+    assert store.bookings == {}
+
+
+async def test_create_booking_with_an_expired_lease_is_refused_in_band(
+    front: FrontEnd, store: ReferenceStore
+) -> None:
+    """A lease that has run out is told in the response, even though the slot is free."""
+    request = booking_request(store, lease_id=await held(front, store, for_ms=1000))
+    store.now_ms += 1001
+
+    response = await front.v2.CreateBooking(request)
+
+    assert response.booking_failure.cause == Failure.LEASE_EXPIRED
+    assert not response.HasField("booking")
+
+
+async def test_create_booking_of_another_slot_leaves_the_lease_intact(
+    front: FrontEnd, store: ReferenceStore
+) -> None:
+    """The slot is verified against the lease."""
+    lease_id = await held(front, store)
+    request = booking_request(store, lease_id=lease_id)
+    request.slot.resources.room_id = "2"
+    failure = await failure_of(front.v2.CreateBooking(request))
+    assert (failure.code, failure.reason) == (INVALID_ARGUMENT, "LEASE_SLOT_MISMATCH")
+
+    response = await front.v2.CreateBooking(booking_request(store, lease_id=lease_id))
+    assert response.booking.status == pb.CONFIRMED
+
+
+@pytest.mark.parametrize(
+    ("user", "cause"),
+    [("ada", Failure.SLOT_ALREADY_BOOKED_BY_USER), ("eve", Failure.SLOT_UNAVAILABLE)],
+)
+@pytest.mark.parametrize("by_lease", [True, False])
+async def test_create_booking_of_a_booked_slot_says_whose_it_is(
+    front: FrontEnd, store: ReferenceStore, user: str, cause: int, by_lease: bool
+) -> None:
+    """Under a new token: the same user has it already, anybody else comes too late."""
+    lease_id = await held(front, store) if by_lease else None
+    await front.v2.CreateBooking(booking_request(store, lease_id=lease_id))
+    request = booking_request(store, lease_id=lease_id, token="token-2")
+    request.user_information.user_id = user
+
+    response = await front.v2.CreateBooking(request)
+
+    assert response.booking_failure.cause == cause
+
+
+async def test_create_booking_with_a_used_token_is_token_reused(
+    front: FrontEnd, store: ReferenceStore
+) -> None:
+    """A token belongs to one intent."""
+    await front.v2.CreateBooking(booking_request(store))
+    request = booking_request(store)
+    request.user_information.user_id = "eve"
+
+    failure = await failure_of(front.v2.CreateBooking(request))
+
+    assert (failure.code, failure.reason) == (INVALID_ARGUMENT, "TOKEN_REUSED")
+
+
+async def test_check_availability_echoes_the_slot_with_its_free_spots(
+    front: FrontEnd, store: ReferenceStore
+) -> None:
+    """Free slots count 1, held ones 0, and the slot comes back as it was sent."""
+    request = pb.CheckAvailabilityRequest(slot=lease_request(store.now_ms).lease.slot)
+    request.slot.availability_tag = "tag"
+
+    free = await front.v2.CheckAvailability(request)
+    await held(front, store)
+    taken = await front.v2.CheckAvailability(request)
+
+    assert free == pb.CheckAvailabilityResponse(slot=request.slot, count_available=1)
+    assert taken == pb.CheckAvailabilityResponse(slot=request.slot, count_available=0)
+
+
+async def test_check_availability_of_a_bad_slot_is_invalid_argument(
+    front: FrontEnd, store: ReferenceStore
+) -> None:
+    """Faults of shape are named at once; a slot too far ahead is a fault of the clock."""
+    failure = await failure_of(front.v2.CheckAvailability(pb.CheckAvailabilityRequest()))
+    assert failure.code is INVALID_ARGUMENT
+    assert "slot.merchant_id" in failure.violations
+
+    request = pb.CheckAvailabilityRequest(slot=lease_request(store.now_ms).lease.slot)
+    request.slot.start_time.seconds += 100 * 366 * 86_400
+    assert (await failure_of(front.v2.CheckAvailability(request))).reason == "START_TOO_FAR"
+
+
+@pytest.mark.parametrize(
+    ("status", "number"),
+    [
+        (BookingStatus.CONFIRMED, 1),
+        (BookingStatus.CANCELED, 3),
+        (BookingStatus.NO_SHOW, 4),
+        (BookingStatus.NO_SHOW_PENALIZED, 5),
+    ],
+)
+async def test_get_booking_status_tells_state_and_payment_in_v2_numbers(
+    front: FrontEnd, store: ReferenceStore, status: BookingStatus, number: pb.BookingStatus
+) -> None:
+    """The state has v2's numbers, the payment state is that of the request."""
+    request = booking_request(store)
+    request.payment_information.prepayment_status = pb.PREPAYMENT_PROVIDED
+    booking_id = (await front.v2.CreateBooking(request)).booking.booking_id
+    (booking,) = store.bookings.values()
+    booking.status = status
+
+    response = await front.v2.GetBookingStatus(pb.GetBookingStatusRequest(booking_id=booking_id))
+
+    assert response == pb.GetBookingStatusResponse(
+        booking_id=booking_id,
+        booking_status=number,
+        prepayment_status=pb.PREPAYMENT_PROVIDED,
+    )
+
+
+async def test_get_booking_status_of_an_unknown_id_is_not_found(front: FrontEnd) -> None:
+    """No id at all is a fault; any other that we never gave out is NOT_FOUND."""
+    failure = await failure_of(front.v2.GetBookingStatus(pb.GetBookingStatusRequest()))
+    assert list(failure.violations) == ["booking_id"]
+
+    for booking_id in ("salon-1.0000000000000000000000000A", "?"):
+        request = pb.GetBookingStatusRequest(booking_id=booking_id)
+        failure = await failure_of(front.v2.GetBookingStatus(request))
+        assert (failure.code, failure.reason) == (grpc.StatusCode.NOT_FOUND, "BOOKING_UNKNOWN")
