@@ -1,6 +1,6 @@
 """The store in plain Python: what the Lua scripts must do, readable, on a clock of its own."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from leasehold.model import ids
 from leasehold.model.booking import (
@@ -9,6 +9,9 @@ from leasehold.model.booking import (
     CreateBooking,
     CreateBookingOutcome,
     CreateBookingStatus,
+    UpdateBooking,
+    UpdateBookingOutcome,
+    UpdateBookingStatus,
 )
 from leasehold.model.deadline import Deadline
 from leasehold.model.lease import CreateLease, CreateLeaseOutcome, CreateLeaseStatus, LeaseTerms
@@ -37,6 +40,11 @@ class Booking:
     current_slot: Slot
     status: BookingStatus
     ends_at_ms: int
+
+    def record(self) -> BookingRecord:
+        """Return it as it is now."""
+        command = self.command
+        return BookingRecord(command.api, command.original, self.status, self.current_slot)
 
 
 @dataclass
@@ -94,7 +102,7 @@ class ReferenceStore:
         refusal = self._judge_lease(command) if command.lease else self._judge_directly(command)
         if refusal:
             return CreateBookingOutcome(refusal)
-        ends_at_ms = slot.start_ms + slot.duration_s * 1000 + self.terms.booking_retention_ms
+        ends_at_ms = self._end_of(slot)
         user = ids.user_digest(command.user_id)
         self.owners[slot] = (f"booking {command.suffix} {user}", ends_at_ms)
         self.bookings[name] = Booking(command, slot, BookingStatus.CONFIRMED, ends_at_ms)
@@ -118,8 +126,53 @@ class ReferenceStore:
         made = self.bookings.get((reference.merchant_id, reference.suffix))
         if not made:
             return None
-        command = made.command
-        return BookingRecord(command.api, command.original, made.status, made.current_slot)
+        return made.record()
+
+    async def update_booking(
+        self, command: UpdateBooking, _deadline: Deadline
+    ) -> UpdateBookingOutcome:
+        """Judge in the order of contract 6.2."""
+        status, canceled = UpdateBookingStatus, BookingStatus.CANCELED
+        self._forget_what_has_ended()
+        made = self.bookings.get((command.booking.merchant_id, command.booking.suffix))
+        if not made:
+            return UpdateBookingOutcome(status.BOOKING_UNKNOWN)
+        if made.status is canceled and command.status is not canceled:
+            return UpdateBookingOutcome(status.ALREADY_CANCELLED)
+        if made.status is canceled:
+            return UpdateBookingOutcome(status.UNCHANGED, made.record())
+        if command.status is canceled and made.status is not BookingStatus.CONFIRMED:
+            return UpdateBookingOutcome(status.NOT_CANCELLABLE)
+        new_slot, new_status = _changed_slot(made.current_slot, command), command.status
+        if new_slot == made.current_slot and new_status in (None, made.status):
+            return UpdateBookingOutcome(status.UNCHANGED, made.record())
+        if new_slot != made.current_slot:
+            if self._starts_too_soon(new_slot):
+                return UpdateBookingOutcome(status.START_TOO_SOON)
+            if self._starts_too_far(new_slot):
+                return UpdateBookingOutcome(status.START_TOO_FAR)
+            if self._owner(new_slot):
+                return UpdateBookingOutcome(status.SLOT_UNAVAILABLE)
+            self._move(made, new_slot)
+        if new_status:
+            made.status = new_status
+        if new_status is canceled:
+            del self.owners[made.current_slot]
+        return UpdateBookingOutcome(status.UPDATED, made.record())
+
+    async def list_bookings(self, user_id: str, _deadline: Deadline) -> list[BookingRecord] | None:
+        """Look through all bookings."""
+        self._forget_what_has_ended()
+        mine = [made for made in self.bookings.values() if made.command.user_id == user_id]
+        if not mine:
+            return None
+        standing = [
+            made.record()
+            for made in mine
+            if made.status is not BookingStatus.CANCELED
+            and made.current_slot.start_s > self.now_ms // 1000
+        ]
+        return sorted(standing, key=lambda record: record.slot.start_s)
 
     async def ping(self, _deadline: Deadline) -> None:
         """Answer."""
@@ -155,6 +208,17 @@ class ReferenceStore:
             return status.START_TOO_FAR
         return status.SLOT_UNAVAILABLE if owner else None
 
+    def _move(self, made: Booking, new_slot: Slot) -> None:
+        owner, _ = self.owners.pop(made.current_slot)
+        made.current_slot, made.ends_at_ms = new_slot, self._end_of(new_slot)
+        self.owners[new_slot] = (owner, made.ends_at_ms)
+        if made.command.lease:
+            lease = self.leases[new_slot.merchant_id, made.command.lease.suffix]
+            lease.ends_at_ms = made.ends_at_ms
+
+    def _end_of(self, slot: Slot) -> int:
+        return slot.start_ms + slot.duration_s * 1000 + self.terms.booking_retention_ms
+
     def _owner(self, slot: Slot) -> str | None:
         return self.owners.get(slot, (None, 0))[0]
 
@@ -173,3 +237,12 @@ class ReferenceStore:
 
 def _asks_the_same(one: CreateBooking, other: CreateBooking) -> bool:
     return (one.slot, one.lease, one.user_id) == (other.slot, other.lease, other.user_id)
+
+
+def _changed_slot(slot: Slot, command: UpdateBooking) -> Slot:
+    return replace(
+        slot,
+        start_s=slot.start_s if command.start_s is None else command.start_s,
+        duration_s=slot.duration_s if command.duration_s is None else command.duration_s,
+        party_size=slot.party_size if command.party_size is None else command.party_size,
+    )

@@ -262,3 +262,159 @@ async def test_get_booking_status_of_an_unknown_id_is_not_found(front: FrontEnd)
         request = pb.GetBookingStatusRequest(booking_id=booking_id)
         failure = await failure_of(front.v2.GetBookingStatus(request))
         assert (failure.code, failure.reason) == (grpc.StatusCode.NOT_FOUND, "BOOKING_UNKNOWN")
+
+
+async def made(front: FrontEnd, store: ReferenceStore, **changes: str) -> pb.Booking:
+    """Book the slot and return the booking."""
+    response = await front.v2.CreateBooking(booking_request(store, **changes))
+    booking: pb.Booking = response.booking
+    return booking
+
+
+async def test_update_booking_moves_start_duration_and_party_size(
+    front: FrontEnd, store: ReferenceStore
+) -> None:
+    """What the mask names is changed, all at once; the rest of the booking stays."""
+    booking = await made(front, store)
+    request = pb.UpdateBookingRequest(booking={"booking_id": booking.booking_id})
+    request.update_mask.paths.extend(
+        ["slot.start_time", "slot.duration", "slot.resources.party_size"]
+    )
+    request.booking.slot.start_time.seconds = booking.slot.start_time.seconds + 3600
+    request.booking.slot.duration.seconds = 900
+    request.booking.slot.resources.party_size = 4
+
+    response = await front.v2.UpdateBooking(request)
+
+    booking.slot.start_time.seconds += 3600
+    booking.slot.duration.seconds = 900
+    booking.slot.resources.party_size = 4
+    assert response == pb.UpdateBookingResponse(booking=booking)
+
+
+async def test_update_booking_takes_from_the_mask_only_what_it_names(
+    front: FrontEnd, store: ReferenceStore
+) -> None:
+    """What the request carries beside the mask is not looked at."""
+    booking = await made(front, store)
+    request = pb.UpdateBookingRequest(booking={"booking_id": booking.booking_id})
+    request.update_mask.paths.append("status")
+    request.booking.status = pb.NO_SHOW
+    request.booking.slot.start_time.seconds = 1
+
+    response = await front.v2.UpdateBooking(request)
+
+    booking.status = pb.NO_SHOW
+    assert response.booking == booking
+
+
+async def test_update_booking_without_a_mask_changes_what_it_carries(
+    front: FrontEnd, store: ReferenceStore
+) -> None:
+    """A mask is optional; cancelling twice answers the cancelled booking again."""
+    booking = await made(front, store)
+    request = pb.UpdateBookingRequest(
+        booking={"booking_id": booking.booking_id, "status": pb.CANCELED}
+    )
+
+    first = await front.v2.UpdateBooking(request)
+    again = await front.v2.UpdateBooking(request)
+
+    assert first.booking.status == pb.CANCELED
+    assert again == first
+    assert store.owners == {}
+
+
+async def test_update_booking_of_a_cancelled_or_no_show_one_is_refused_in_band(
+    front: FrontEnd, store: ReferenceStore
+) -> None:
+    """A cancelled booking stays so, and a no-show cannot be cancelled."""
+    booking = await made(front, store)
+
+    async def cause_of(status: pb.BookingStatus) -> int:
+        request = pb.UpdateBookingRequest(
+            booking={"booking_id": booking.booking_id, "status": status}
+        )
+        response = await front.v2.UpdateBooking(request)
+        return int(response.booking_failure.cause)
+
+    assert await cause_of(pb.NO_SHOW) == Failure.CAUSE_UNSPECIFIED
+    assert await cause_of(pb.CANCELED) == Failure.BOOKING_NOT_CANCELLABLE
+    assert await cause_of(pb.CONFIRMED) == Failure.CAUSE_UNSPECIFIED
+    assert await cause_of(pb.CANCELED) == Failure.CAUSE_UNSPECIFIED
+    assert await cause_of(pb.CONFIRMED) == Failure.BOOKING_ALREADY_CANCELLED
+
+
+async def test_update_booking_onto_a_taken_slot_is_refused_in_band(
+    front: FrontEnd, store: ReferenceStore
+) -> None:
+    """The refused move carries no booking, and the booking is as it was."""
+    booking = await made(front, store)
+    other = lease_request(store.now_ms, start_s=booking.slot.start_time.seconds + 3600)
+    await front.v2.CreateLease(other)
+    request = pb.UpdateBookingRequest(booking={"booking_id": booking.booking_id})
+    request.booking.slot.start_time.CopyFrom(other.lease.slot.start_time)
+
+    response = await front.v2.UpdateBooking(request)
+
+    assert response.booking_failure.cause == Failure.SLOT_UNAVAILABLE
+    assert not response.HasField("booking")
+
+
+async def test_update_booking_names_every_faulty_field(front: FrontEnd) -> None:
+    """A mask with other fields, a state that is none, a slot that is none: all named at once."""
+    request = pb.UpdateBookingRequest()
+    assert set((await failure_of(front.v2.UpdateBooking(request))).violations) == {
+        "update_mask",
+        "booking.booking_id",
+    }
+
+    request.update_mask.paths.extend(
+        ["status", "slot.service_id", "slot.start_time", "slot.duration"]
+    )
+    request.booking.slot.duration.nanos = 1
+    violations = (await failure_of(front.v2.UpdateBooking(request))).violations
+    assert violations["update_mask"].startswith("may name only: ")
+    assert violations["booking.status"] == "is not a state of a booking"
+    assert violations["booking.slot.start_time"] == "is required"
+    assert "booking.slot.duration" in violations
+
+    request = pb.UpdateBookingRequest(booking={"booking_id": "b", "status": pb.CANCELED})
+    request.update_mask.paths.extend(["status", "slot.resources.party_size"])
+    violations = (await failure_of(front.v2.UpdateBooking(request))).violations
+    assert violations == {"update_mask": "cannot cancel a booking and change it as well"}
+
+
+async def test_update_booking_of_an_unknown_id_is_not_found(front: FrontEnd) -> None:
+    """An id that we never gave out is NOT_FOUND."""
+    for booking_id in ("salon-1.0000000000000000000000000A", "?"):
+        request = pb.UpdateBookingRequest(booking={"booking_id": booking_id, "status": pb.CANCELED})
+        failure = await failure_of(front.v2.UpdateBooking(request))
+        assert (failure.code, failure.reason) == (grpc.StatusCode.NOT_FOUND, "BOOKING_UNKNOWN")
+
+
+async def test_list_bookings_shows_what_stands_by_start(
+    front: FrontEnd, store: ReferenceStore
+) -> None:
+    """Bookings come as they are now, without the cancelled ones."""
+    late = await made(front, store)
+    request = booking_request(store, token="token-2")
+    request.slot.start_time.seconds -= 3600
+    early = (await front.v2.CreateBooking(request)).booking
+
+    listed = await front.v2.ListBookings(pb.ListBookingsRequest(user_id="ada"))
+    assert list(listed.bookings) == [early, late]
+
+    cancel = pb.UpdateBookingRequest(booking={"booking_id": early.booking_id, "status": 3})
+    await front.v2.UpdateBooking(cancel)
+    listed = await front.v2.ListBookings(pb.ListBookingsRequest(user_id="ada"))
+    assert list(listed.bookings) == [late]
+
+
+async def test_list_bookings_of_an_unknown_user_is_not_found(front: FrontEnd) -> None:
+    """No user at all is a fault; one without bookings is NOT_FOUND."""
+    failure = await failure_of(front.v2.ListBookings(pb.ListBookingsRequest()))
+    assert list(failure.violations) == ["user_id"]
+
+    failure = await failure_of(front.v2.ListBookings(pb.ListBookingsRequest(user_id="eve")))
+    assert (failure.code, failure.reason) == (grpc.StatusCode.NOT_FOUND, "USER_UNKNOWN")

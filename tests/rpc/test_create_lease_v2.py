@@ -11,7 +11,7 @@ from tests.rpc.conftest import FrontEnd
 
 from leasehold.generated.ext.maps.booking.partner.v2 import booking_service_pb2 as pb
 from leasehold.model import ids
-from leasehold.model.booking import CreateBookingStatus
+from leasehold.model.booking import CreateBookingStatus, UpdateBookingStatus
 from leasehold.model.lease import CreateLeaseStatus
 from leasehold.rpc.v2 import status
 
@@ -309,7 +309,11 @@ async def test_create_lease_of_garbage_is_invalid_argument(front: FrontEnd, garb
 
 @pytest.mark.parametrize(
     ("table", "outcomes"),
-    [(status.CREATE_LEASE, CreateLeaseStatus), (status.CREATE_BOOKING, CreateBookingStatus)],
+    [
+        (status.CREATE_LEASE, CreateLeaseStatus),
+        (status.CREATE_BOOKING, CreateBookingStatus),
+        (status.UPDATE_BOOKING, UpdateBookingStatus),
+    ],
 )
 def test_every_outcome_has_its_place_on_the_wire(
     table: status.Table, outcomes: type[StrEnum]

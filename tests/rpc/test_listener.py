@@ -22,15 +22,10 @@ from leasehold.model.lease import CreateLease, CreateLeaseOutcome
 from leasehold.model.store import LeaseStore
 
 Serve = Callable[[LeaseStore], Any]
-BUILT = ("CheckAvailability", "CreateLease", "CreateBooking", "GetBookingStatus")
 UNBUILT = [
     f"/{service.full_name}/{method.name}"
-    for service in (
-        v2_pb.DESCRIPTOR.services_by_name["BookingService"],
-        v0_pb.DESCRIPTOR.services_by_name["BookingService"],
-    )
+    for service in (v0_pb.DESCRIPTOR.services_by_name["BookingService"],)
     for method in service.methods
-    if (service.full_name, method.name) not in {(SERVICE, name) for name in BUILT}
 ]
 
 

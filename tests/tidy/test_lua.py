@@ -3,13 +3,16 @@ from importlib.resources import files
 
 import pytest
 
-from leasehold.model.booking import CreateBookingStatus
+from leasehold.model.booking import CreateBookingStatus, UpdateBookingStatus
 from leasehold.model.lease import CreateLeaseStatus
 from leasehold.store import scripts
 
 OUTCOMES = {
     "create_lease": list(CreateLeaseStatus),
     "create_booking": list(CreateBookingStatus),
+    "update_booking": list(UpdateBookingStatus),
+    "index_booking": ["not_needed", "indexed"],
+    "forget_booking": ["kept", "forgotten"],
     "check_availability": ["start_too_far", "counted"],
 }
 """The set of outcomes that Python knows of each script."""

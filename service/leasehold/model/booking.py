@@ -70,6 +70,38 @@ class CreateBookingOutcome:
 
 
 @dataclass(frozen=True, slots=True)
+class UpdateBooking:
+    """Change a booking: what is None stays as it is; its shape has been checked."""
+
+    booking: ids.Reference
+    status: BookingStatus | None = None
+    start_s: int | None = None
+    duration_s: int | None = None
+    party_size: int | None = None
+
+    @property
+    def moves(self) -> bool:
+        """Tell whether it may lead to another slot."""
+        return (self.start_s, self.duration_s, self.party_size) != (None, None, None)
+
+
+class UpdateBookingStatus(StrEnum):
+    """Every answer to UpdateBooking, in order of precedence.
+
+    Source: contract 6.2, "Order of judgement".
+    """
+
+    BOOKING_UNKNOWN = "booking_unknown"
+    ALREADY_CANCELLED = "already_cancelled"
+    NOT_CANCELLABLE = "not_cancellable"
+    UNCHANGED = "unchanged"
+    START_TOO_SOON = "start_too_soon"
+    START_TOO_FAR = "start_too_far"
+    SLOT_UNAVAILABLE = "slot_unavailable"
+    UPDATED = "updated"
+
+
+@dataclass(frozen=True, slots=True)
 class BookingRecord:
     """A booking as it is now."""
 
@@ -78,3 +110,12 @@ class BookingRecord:
     original: bytes
     status: BookingStatus
     slot: Slot
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateBookingOutcome:
+    """The answer to one UpdateBooking."""
+
+    status: UpdateBookingStatus
+    record: BookingRecord | None = None
+    """The booking as it is now, when updated or unchanged."""

@@ -3,7 +3,13 @@
 from typing import Protocol
 
 from leasehold.model import ids
-from leasehold.model.booking import BookingRecord, CreateBooking, CreateBookingOutcome
+from leasehold.model.booking import (
+    BookingRecord,
+    CreateBooking,
+    CreateBookingOutcome,
+    UpdateBooking,
+    UpdateBookingOutcome,
+)
 from leasehold.model.deadline import Deadline
 from leasehold.model.lease import CreateLease, CreateLeaseOutcome
 from leasehold.model.slot import Slot
@@ -34,6 +40,16 @@ class LeaseStore(Protocol):
         self, reference: ids.Reference, deadline: Deadline
     ) -> BookingRecord | None:
         """Return a booking as it is now, or None when it is unknown."""
+        ...
+
+    async def update_booking(
+        self, command: UpdateBooking, deadline: Deadline
+    ) -> UpdateBookingOutcome:
+        """Change a booking in one step, or leave it exactly as it was."""
+        ...
+
+    async def list_bookings(self, user_id: str, deadline: Deadline) -> list[BookingRecord] | None:
+        """Return the user's future bookings that stand, by start; None for an unknown user."""
         ...
 
     async def ping(self, deadline: Deadline) -> None:

@@ -27,9 +27,19 @@ def booking_key(merchant_id: str, booking_suffix: str) -> str:
     return f"booking:{{{encode_id(merchant_id)}}}:{booking_suffix}"
 
 
+def index_key(user_digest: str) -> str:
+    """Name the index of a user's bookings, which lie with many merchants."""
+    return f"bookings-of:{{{user_digest}}}"
+
+
+def slot_prefix(merchant_id: str) -> str:
+    """Return what precedes the slot in every slot key of a merchant."""
+    return f"slot:{{{encode_id(merchant_id)}}}:"
+
+
 def spot_key(slot: Slot, spot: int) -> str:
     """Name the key that says who has one spot of a slot; spots count from 1."""
-    return f"slot:{{{encode_id(slot.merchant_id)}}}:{slot_text(slot)}#{spot}"
+    return f"{slot_prefix(slot.merchant_id)}{slot_text(slot)}#{spot}"
 
 
 def slot_text(slot: Slot) -> str:
@@ -38,9 +48,8 @@ def slot_text(slot: Slot) -> str:
     ``haircut:2026-12-01T10:00:00Z/PT30M:anna::0``: service, start and duration, staff, room,
     party size.
     """
-    start = (_EPOCH + timedelta(seconds=slot.start_s)).replace(tzinfo=None).isoformat()
     return (
-        f"{encode_id(slot.service_id)}:{start}Z/{_iso_duration(slot.duration_s)}"
+        f"{encode_id(slot.service_id)}:{start_text(slot.start_s)}/{duration_text(slot.duration_s)}"
         f":{encode_id(slot.staff_id)}:{encode_id(slot.room_id)}:{slot.party_size}"
     )
 
@@ -62,7 +71,12 @@ def parse_slot(merchant_id: str, text: str) -> Slot:
     )
 
 
-def _iso_duration(duration_s: int) -> str:
+def start_text(start_s: int) -> str:
+    """Write epoch seconds as ISO 8601 in UTC."""
+    return (_EPOCH + timedelta(seconds=start_s)).replace(tzinfo=None).isoformat() + "Z"
+
+
+def duration_text(duration_s: int) -> str:
     """Write whole seconds above zero as ISO 8601 hours, minutes and seconds."""
     minutes, seconds = divmod(duration_s, 60)
     hours, minutes = divmod(minutes, 60)

@@ -81,11 +81,9 @@ class Link:
             else:
                 return reply
 
-    async def read(self, command: str, key: str, *arguments: str, deadline: Deadline) -> Any:
+    async def read(self, *words: str, deadline: Deadline) -> Any:
         """Run a command that changes nothing; raises as run does."""
-        return await self._within(
-            deadline, lambda: self._redis.execute_command(command, key, *arguments)
-        )
+        return await self._within(deadline, lambda: self._redis.execute_command(*words))
 
     async def ping(self, deadline: Deadline) -> None:
         """Return when Redis answers; raises as run does."""

@@ -1,5 +1,6 @@
 """The store on Redis: one script for each operation."""
 
+import asyncio
 import base64
 import time
 from typing import Any
@@ -11,6 +12,9 @@ from leasehold.model.booking import (
     CreateBooking,
     CreateBookingOutcome,
     CreateBookingStatus,
+    UpdateBooking,
+    UpdateBookingOutcome,
+    UpdateBookingStatus,
 )
 from leasehold.model.deadline import Deadline
 from leasehold.model.errors import StoreTrouble, StoreUnavailableError
@@ -20,6 +24,7 @@ from leasehold.store import keys, scripts
 from leasehold.store.link import Link
 
 _ONLY_SPOT = 1
+_OLDER_THAN_ANY_CALL_MS = 120_000
 _BOOKING_FIELDS = ("api", "original", "status", "current_slot")
 
 
@@ -31,6 +36,9 @@ class RedisStore:
         self._terms = terms
         self._create_lease = scripts.load("create_lease")
         self._create_booking = scripts.load("create_booking")
+        self._update_booking = scripts.load("update_booking")
+        self._index_booking = scripts.load("index_booking")
+        self._forget_booking = scripts.load("forget_booking")
         self._check_availability = scripts.load("check_availability")
 
     async def create_lease(self, command: CreateLease, deadline: Deadline) -> CreateLeaseOutcome:
@@ -73,6 +81,8 @@ class RedisStore:
         """Book the slot for the user; see lua/create_booking.lua for the answers."""
         slot, lease, terms = command.slot, command.lease, self._terms
         lease_suffix = lease.suffix if lease else ""
+        user, duration_ms = ids.user_digest(command.user_id), slot.duration_s * 1000
+        await self._index(user, command.booking_id, slot.start_ms, duration_ms, deadline)
         status, *kept = await self._link.run(
             self._create_booking,
             [
@@ -86,11 +96,11 @@ class RedisStore:
                 int(lease is not None and lease.merchant_id != slot.merchant_id),
                 keys.slot_text(slot),
                 _ONLY_SPOT,
-                ids.user_digest(command.user_id),
+                user,
                 command.api,
                 base64.b64encode(command.original).decode(),
                 slot.start_ms,
-                slot.duration_s * 1000,
+                duration_ms,
                 terms.min_lease_ms,
                 terms.max_advance_ms,
                 terms.booking_retention_ms,
@@ -118,6 +128,108 @@ class RedisStore:
         key = keys.booking_key(reference.merchant_id, reference.suffix)
         fields = await self._link.read("HMGET", key, *_BOOKING_FIELDS, deadline=deadline)
         return _booking_record(reference.merchant_id, fields) if fields[0] else None
+
+    async def update_booking(
+        self, command: UpdateBooking, deadline: Deadline
+    ) -> UpdateBookingOutcome:
+        """Change a booking; see lua/update_booking.lua for the answers."""
+        merchant_id, suffix, terms = (
+            command.booking.merchant_id,
+            command.booking.suffix,
+            self._terms,
+        )
+        if command.moves:
+            await self._index_move(command, deadline)
+        start_s, duration_s, party_size = command.start_s, command.duration_s, command.party_size
+        status, *fields = await self._link.run(
+            self._update_booking,
+            [keys.booking_key(merchant_id, suffix)],
+            [
+                suffix,
+                command.status or "",
+                "" if start_s is None else keys.start_text(start_s),
+                "" if start_s is None else start_s * 1000,
+                "" if duration_s is None else keys.duration_text(duration_s),
+                "" if duration_s is None else duration_s * 1000,
+                "" if party_size is None else party_size,
+                terms.min_lease_ms,
+                terms.max_advance_ms,
+                terms.booking_retention_ms,
+                keys.slot_prefix(merchant_id),
+                keys.lease_key(merchant_id, ""),
+            ],
+            deadline,
+        )
+        record = _booking_record(merchant_id, fields) if fields else None
+        return UpdateBookingOutcome(UpdateBookingStatus(status), record)
+
+    async def list_bookings(self, user_id: str, deadline: Deadline) -> list[BookingRecord] | None:
+        """Return the user's future bookings that stand, by start; None for an unknown user.
+
+        The index may name too much: what it names counts only with a record of this user.
+        """
+        user = ids.user_digest(user_id)
+        index_key = keys.index_key(user)
+        seconds, _ = await self._link.read("TIME", deadline=deadline)
+        booking_ids = await self._link.read("ZRANGE", index_key, "0", "-1", deadline=deadline)
+        found = await asyncio.gather(
+            *(self._look_up(booking_id, user, index_key, deadline) for booking_id in booking_ids)
+        )
+        records = [record for record in found if record]
+        if not records:
+            return None
+        standing = [
+            record
+            for record in records
+            if record.status is not BookingStatus.CANCELED and record.slot.start_s > int(seconds)
+        ]
+        return sorted(standing, key=lambda record: record.slot.start_s)
+
+    async def _look_up(
+        self, booking_id: str, user: str, index_key: str, deadline: Deadline
+    ) -> BookingRecord | None:
+        reference = ids.parse_wire_id(booking_id)
+        assert reference, f"not a booking id: {booking_id}"
+        key = keys.booking_key(reference.merchant_id, reference.suffix)
+        fields = ("user", *_BOOKING_FIELDS)
+        owner, *record = await self._link.read("HMGET", key, *fields, deadline=deadline)
+        if owner == user:
+            return _booking_record(reference.merchant_id, record)
+        if owner is None:
+            arguments: list[str | int] = [booking_id, _OLDER_THAN_ANY_CALL_MS]
+            await self._link.run(self._forget_booking, [index_key], arguments, deadline)
+        return None
+
+    async def _index_move(self, command: UpdateBooking, deadline: Deadline) -> None:
+        """Name the booking in its user's index for as long as the move will keep it."""
+        reference = command.booking
+        key = keys.booking_key(reference.merchant_id, reference.suffix)
+        fields = ("user", "start_ms", "duration_ms")
+        user, start_ms, duration_ms = await self._link.read(
+            "HMGET", key, *fields, deadline=deadline
+        )
+        if user is None:
+            return
+        new_start_ms = int(start_ms) if command.start_s is None else command.start_s * 1000
+        if command.duration_s is not None:
+            duration_ms = command.duration_s * 1000
+        booking_id = ids.wire_id(reference.merchant_id, reference.suffix)
+        await self._index(user, booking_id, new_start_ms, int(duration_ms), deadline)
+
+    async def _index(
+        self, user: str, booking_id: str, start_ms: int, duration_ms: int, deadline: Deadline
+    ) -> None:
+        """Name a booking in its user's index, before it is made or moved.
+
+        The index lies on another shard, so both cannot change in one step.
+        """
+        keep_ms = duration_ms + self._terms.booking_retention_ms
+        await self._link.run(
+            self._index_booking,
+            [keys.index_key(user)],
+            [booking_id, start_ms, keep_ms, self._terms.max_advance_ms],
+            deadline,
+        )
 
     async def ping(self, deadline: Deadline) -> None:
         """Return when Redis answers."""

@@ -19,7 +19,7 @@ from leasehold.telemetry import metrics
 
 
 class BookingServicer(pb_grpc.BookingServiceServicer):
-    """The RPCs that are built; the others answer UNIMPLEMENTED by the generated base.
+    """Every RPC of v2.
 
     Business refusals travel in the response with status OK. Source: contract 5, 6.
     """
@@ -69,6 +69,31 @@ class BookingServicer(pb_grpc.BookingServiceServicer):
         if failure:
             return pb.CreateBookingResponse(booking_failure=failure)
         return translate.booked(outcome.original)
+
+    async def UpdateBooking(
+        self, request: pb.UpdateBookingRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> pb.UpdateBookingResponse:
+        """Move or cancel a booking, or change its party size or its state."""
+        deadline = self._deadline(context)
+        command = translate.update_booking_command(request, self._max_slot_s)
+        structlog.contextvars.bind_contextvars(booking_id=request.booking.booking_id)
+        outcome = await self._store.update_booking(command, deadline)
+        _note("update_booking", outcome.status)
+        failure = status.refusal(status.UPDATE_BOOKING, outcome.status)
+        if failure:
+            return pb.UpdateBookingResponse(booking_failure=failure)
+        assert outcome.record
+        return pb.UpdateBookingResponse(booking=translate.booking(outcome.record))
+
+    async def ListBookings(
+        self, request: pb.ListBookingsRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> pb.ListBookingsResponse:
+        """List a user's future bookings that stand, by start."""
+        user_id = translate.user_id(request)
+        records = await self._store.list_bookings(user_id, self._deadline(context))
+        if records is None:
+            raise NotFoundError("user")
+        return pb.ListBookingsResponse(bookings=map(translate.booking, records))
 
     async def GetBookingStatus(
         self, request: pb.GetBookingStatusRequest, context: grpc.aio.ServicerContext[Any, Any]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from leasehold.generated.ext.maps.booking.partner.v2 import booking_service_pb2 as pb
-from leasehold.model.booking import CreateBookingStatus
+from leasehold.model.booking import CreateBookingStatus, UpdateBookingStatus
 from leasehold.model.errors import InvalidRequestError, NotFoundError, Violation
 from leasehold.model.lease import CreateLeaseStatus
 
@@ -88,6 +88,23 @@ CREATE_BOOKING: Table = {
     ),
     CreateBookingStatus.START_TOO_FAR: Fault(
         "START_TOO_FAR", "slot.start_time", "is further ahead than slots are booked"
+    ),
+}
+
+UPDATE_BOOKING: Table = {
+    UpdateBookingStatus.UPDATED: GRANTED,
+    UpdateBookingStatus.UNCHANGED: GRANTED,
+    UpdateBookingStatus.BOOKING_UNKNOWN: Unknown("booking"),
+    UpdateBookingStatus.ALREADY_CANCELLED: _refusal(
+        pb.BookingFailure.BOOKING_ALREADY_CANCELLED, "The booking is cancelled."
+    ),
+    UpdateBookingStatus.NOT_CANCELLABLE: _refusal(
+        pb.BookingFailure.BOOKING_NOT_CANCELLABLE, "The booking is a no-show."
+    ),
+    UpdateBookingStatus.START_TOO_SOON: _BEGUN,
+    UpdateBookingStatus.SLOT_UNAVAILABLE: _TAKEN,
+    UpdateBookingStatus.START_TOO_FAR: Fault(
+        "START_TOO_FAR", "booking.slot.start_time", "is further ahead than slots are booked"
     ),
 }
 

@@ -2,7 +2,7 @@
 
 from leasehold.generated.ext.maps.booking.partner.v2 import booking_service_pb2 as pb
 from leasehold.model import checks, ids
-from leasehold.model.booking import BookingRecord, BookingStatus, CreateBooking
+from leasehold.model.booking import BookingRecord, BookingStatus, CreateBooking, UpdateBooking
 from leasehold.model.errors import InvalidRequestError, NotFoundError, Violation
 from leasehold.model.lease import CreateLease
 from leasehold.model.slot import Slot
@@ -11,12 +11,17 @@ from leasehold.rpc.faults import Faults
 API = "v2"
 HasSlot = pb.Lease | pb.CreateBookingRequest | pb.CheckAvailabilityRequest
 
-_STATUS = {
+_NUMBERS = {
     BookingStatus.CONFIRMED: pb.CONFIRMED,
     BookingStatus.CANCELED: pb.CANCELED,
     BookingStatus.NO_SHOW: pb.NO_SHOW,
     BookingStatus.NO_SHOW_PENALIZED: pb.NO_SHOW_PENALIZED,
 }
+_STATES = {number: state for state, number in _NUMBERS.items()}
+
+# What else differs is another booking: cancel and book again. Source: contract 7 T9.
+_CHANGEABLE = frozenset({"status", "slot.start_time", "slot.duration", "slot.resources.party_size"})
+_CHANGEABLE_TEXT = ", ".join(sorted(_CHANGEABLE))
 
 
 def create_lease_command(request: pb.CreateLeaseRequest, max_slot_s: float) -> CreateLease:
@@ -122,9 +127,91 @@ def booking_status(booking_id: str, record: BookingRecord) -> pb.GetBookingStatu
     payment = booked(record.original).booking.payment_information
     return pb.GetBookingStatusResponse(
         booking_id=booking_id,
-        booking_status=_STATUS[record.status],
+        booking_status=_NUMBERS[record.status],
         prepayment_status=payment.prepayment_status,
     )
+
+
+def update_booking_command(request: pb.UpdateBookingRequest, max_slot_s: float) -> UpdateBooking:
+    """Read an UpdateBooking, or raise InvalidRequestError naming every field at fault.
+
+    Without a mask, whatever the booking of the request carries is to be changed. Raises
+    NotFoundError for a booking id that can be none of ours. Source: contract 2.3, 6.2, 7 T9.
+    """
+    faults = Faults()
+    wanted, slot = request.booking, request.booking.slot
+    paths = set(request.update_mask.paths) or _carried(wanted)
+    if paths - _CHANGEABLE:
+        faults.note("update_mask", f"may name only: {_CHANGEABLE_TEXT}")
+    if not paths:
+        faults.note("update_mask", "is missing, and the booking carries nothing to change")
+    status = start_s = duration_s = party_size = None
+    if "status" in paths:
+        status = _STATES.get(wanted.status)
+        faults.note("booking.status", None if status else "is not a state of a booking")
+        if status is BookingStatus.CANCELED and len(paths) > 1:
+            faults.note("update_mask", "cannot cancel a booking and change it as well")
+    if "slot.start_time" in paths:
+        start_s = _start_s(slot, "booking.slot", faults)
+    if "slot.duration" in paths:
+        duration_s = _duration_s(slot, "booking.slot", max_slot_s, faults)
+    if "slot.resources.party_size" in paths:
+        party_size = slot.resources.party_size
+        fault = checks.party_size_fault(party_size)
+        faults.note("booking.slot.resources.party_size", fault)
+    faults.note("booking.booking_id", None if wanted.booking_id else "is required")
+    faults.raise_if_any()
+    reference = ids.parse_wire_id(wanted.booking_id)
+    if not reference:
+        raise NotFoundError("booking")
+    return UpdateBooking(reference, status, start_s, duration_s, party_size)
+
+
+def _carried(wanted: pb.Booking) -> set[str]:
+    slot = wanted.slot
+    carried = {
+        "status": wanted.status != pb.BOOKING_STATUS_UNSPECIFIED,
+        "slot.start_time": slot.HasField("start_time"),
+        "slot.duration": slot.HasField("duration"),
+        "slot.resources.party_size": slot.resources.party_size != 0,
+    }
+    return {path for path, is_there in carried.items() if is_there}
+
+
+def booking(record: BookingRecord) -> pb.Booking:
+    """Return a booking as it is now: the one that was made, with what has changed laid over it."""
+    message = booked(record.original).booking
+    message.status = _NUMBERS[record.status]
+    message.slot.start_time.seconds = record.slot.start_s
+    message.slot.duration.seconds = record.slot.duration_s
+    if message.slot.resources.party_size != record.slot.party_size:
+        message.slot.resources.party_size = record.slot.party_size
+    return message
+
+
+def user_id(request: pb.ListBookingsRequest) -> str:
+    """Read the user of a ListBookings, or raise InvalidRequestError."""
+    faults = Faults()
+    faults.note("user_id", checks.id_fault(request.user_id))
+    faults.raise_if_any()
+    return request.user_id
+
+
+def _start_s(slot: pb.Slot, path: str, faults: Faults) -> int:
+    path = f"{path}.start_time"
+    if not faults.present(slot, "start_time", path):
+        return 0
+    faults.timestamp_ms(slot.start_time, path)
+    return faults.whole_seconds(slot.start_time, path)
+
+
+def _duration_s(slot: pb.Slot, path: str, max_slot_s: float, faults: Faults) -> int:
+    path = f"{path}.duration"
+    if not faults.present(slot, "duration", path):
+        return 0
+    duration_s = faults.whole_seconds(slot.duration, path)
+    faults.note(path, checks.duration_fault(duration_s, max_slot_s))
+    return duration_s
 
 
 def _slot(request: HasSlot, path: str, max_slot_s: float, faults: Faults) -> Slot:
@@ -133,12 +220,8 @@ def _slot(request: HasSlot, path: str, max_slot_s: float, faults: Faults) -> Slo
     faults.present(request, "slot", path)
     faults.note(f"{path}.merchant_id", checks.id_fault(slot.merchant_id))
     faults.note(f"{path}.service_id", checks.id_fault(slot.service_id))
-    if faults.present(slot, "start_time", f"{path}.start_time"):
-        faults.timestamp_ms(slot.start_time, f"{path}.start_time")
-        faults.whole_seconds(slot.start_time, f"{path}.start_time")
-    if faults.present(slot, "duration", f"{path}.duration"):
-        duration_s = faults.whole_seconds(slot.duration, f"{path}.duration")
-        faults.note(f"{path}.duration", checks.duration_fault(duration_s, max_slot_s))
+    start_s = _start_s(slot, path, faults)
+    duration_s = _duration_s(slot, path, max_slot_s, faults)
     faults.note(f"{path}.availability_tag", checks.tag_fault(slot.availability_tag))
     resources = slot.resources
     faults.note(f"{path}.resources.staff_id", checks.optional_id_fault(resources.staff_id))
@@ -147,8 +230,8 @@ def _slot(request: HasSlot, path: str, max_slot_s: float, faults: Faults) -> Slo
     return Slot(
         merchant_id=slot.merchant_id,
         service_id=slot.service_id,
-        start_s=slot.start_time.seconds,
-        duration_s=slot.duration.seconds,
+        start_s=start_s,
+        duration_s=duration_s,
         staff_id=resources.staff_id,
         room_id=resources.room_id,
         party_size=resources.party_size,

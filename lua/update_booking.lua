@@ -1,0 +1,111 @@
+-- update_booking: the booking has the wanted state and slot, in one step; or nothing has changed.
+-- KEYS[1]  booking_key  hash  the record of the booking
+-- ARGV[1]  booking_suffix   string   26 characters
+-- ARGV[2]  wanted_status    string   the state to set, or empty to leave it
+-- ARGV[3]  new_start        string   the new start as it stands in slot keys, or empty
+-- ARGV[4]  new_start_ms     integer  the same in epoch ms, or empty
+-- ARGV[5]  new_duration     string   the new duration as it stands in slot keys, or empty
+-- ARGV[6]  new_duration_ms  integer  the same in ms, or empty
+-- ARGV[7]  new_party_size   integer  the new party size, or empty
+-- ARGV[8]  min_lease_ms     integer  nothing moves to a slot that starts sooner
+-- ARGV[9]  max_advance_ms   integer  nothing moves to a slot that starts later than this from now
+-- ARGV[10] retention_ms     integer  how long the record outlives the slot
+-- ARGV[11] slot_prefix      string   what precedes the slot in the slot keys of this merchant
+-- ARGV[12] lease_prefix     string   what precedes the suffix in the lease keys of this merchant
+-- Returns {status, ...} in order of precedence:
+--   booking_unknown                                  no such booking is remembered
+--   already_cancelled                                it is cancelled, and something else is wanted
+--   not_cancellable                                  it is a no-show, and cannot be cancelled
+--   unchanged  api original booking_status slot      it is as wanted already
+--   start_too_soon                                   the new slot has begun, or begins within min_lease_ms
+--   start_too_far                                    the new slot begins after more than max_advance_ms
+--   slot_unavailable                                 the new slot is held or booked
+--   updated    api original booking_status slot      it is as wanted now
+-- Keeps: the new spot is taken and the old one freed in one step; a cancelled booking stays cancelled.
+-- Cost: constant; at most four reads, and seven writes of four keys.
+-- Repeatable: no, because another change can have come between.
+
+--@include now_ms
+--@include format_ms
+
+local booking_key = KEYS[1]
+local booking_suffix = ARGV[1]
+local wanted_status = ARGV[2]
+local new_start = ARGV[3]
+local new_start_ms = tonumber(ARGV[4])
+local new_duration = ARGV[5]
+local new_duration_ms = tonumber(ARGV[6])
+local new_party_size = ARGV[7]
+local min_lease_ms = tonumber(ARGV[8])
+local max_advance_ms = tonumber(ARGV[9])
+local retention_ms = tonumber(ARGV[10])
+local slot_prefix = ARGV[11]
+local lease_prefix = ARGV[12]
+
+local now = now_ms()
+
+local record = redis.call('HMGET', booking_key,
+  'api', 'original', 'status', 'current_slot', 'spot', 'start_ms', 'duration_ms', 'user', 'lease')
+local api, original, booking_status, slot, spot = record[1], record[2], record[3], record[4], record[5]
+local user, lease = record[8], record[9]
+
+if not api then
+  return {'booking_unknown'}
+elseif booking_status == 'canceled' and wanted_status ~= 'canceled' then
+  return {'already_cancelled'}
+elseif booking_status == 'canceled' then
+  return {'unchanged', api, original, booking_status, slot}
+elseif wanted_status == 'canceled' and booking_status ~= 'confirmed' then
+  return {'not_cancellable'}
+end
+
+local service, start, duration, resources, party_size =
+  slot:match('^([^:]*):([^/]*)/([^:]*):([^:]*:[^:]*):(%d+)$')
+if new_start ~= '' then start = new_start end
+if new_duration ~= '' then duration = new_duration end
+if new_party_size ~= '' then party_size = new_party_size end
+local new_slot = service .. ':' .. start .. '/' .. duration .. ':' .. resources .. ':' .. party_size
+local start_ms = new_start_ms or tonumber(record[6])
+local duration_ms = new_duration_ms or tonumber(record[7])
+local moves = new_slot ~= slot
+
+if wanted_status == '' then
+  wanted_status = booking_status
+end
+if not moves and wanted_status == booking_status then
+  return {'unchanged', api, original, booking_status, slot}
+end
+
+local owner = 'booking ' .. booking_suffix .. ' ' .. user
+local spot_key = slot_prefix .. slot .. '#' .. spot
+local new_spot_key = slot_prefix .. new_slot .. '#' .. spot
+local lease_key = lease_prefix .. lease
+local is_owner = redis.call('GET', spot_key) == owner
+if moves then
+  if start_ms < now + min_lease_ms then
+    return {'start_too_soon'}
+  elseif start_ms > now + max_advance_ms then
+    return {'start_too_far'}
+  elseif redis.call('GET', new_spot_key) then
+    return {'slot_unavailable'}
+  end
+  -- Meets the key before the first write: a cluster slot on the move may refuse it.
+  redis.call('EXISTS', lease_key)
+end
+
+-- Frees before it takes, so that cancelling works on a store that is out of memory.
+if is_owner and (moves or wanted_status == 'canceled') then
+  redis.call('DEL', spot_key)
+end
+redis.call('HSET', booking_key, 'status', wanted_status)
+if moves then
+  local ends_at = format_ms(start_ms + duration_ms + retention_ms)
+  redis.call('SET', new_spot_key, owner, 'PXAT', ends_at)
+  redis.call('HSET', booking_key,
+    'current_slot', new_slot,
+    'start_ms', format_ms(start_ms),
+    'duration_ms', format_ms(duration_ms))
+  redis.call('PEXPIREAT', booking_key, ends_at)
+  redis.call('PEXPIREAT', lease_key, ends_at)
+end
+return {'updated', api, original, wanted_status, new_slot}
