@@ -8,10 +8,11 @@
 -- ARGV[5]  availability_tag  string   opaque, 0-1024 bytes
 -- ARGV[6]  asked_expires_ms  integer  the expiry asked for, epoch ms
 -- ARGV[7]  slot_start_ms     integer  the start of the slot, epoch ms
--- ARGV[8]  min_lease_ms      integer  nothing shorter is granted, and no slot that starts sooner
--- ARGV[9]  max_lease_ms      integer  nothing longer is granted
--- ARGV[10] max_advance_ms    integer  no slot that starts later than this from now
--- ARGV[11] retention_ms      integer  how long the record outlives the hold
+-- ARGV[8]  slot_duration_ms  integer  the duration of the slot
+-- ARGV[9]  min_lease_ms      integer  nothing shorter is granted, and no slot that starts sooner
+-- ARGV[10] max_lease_ms      integer  nothing longer is granted
+-- ARGV[11] max_advance_ms    integer  no slot that starts later than this from now
+-- ARGV[12] retention_ms      integer  how long the record outlives the hold
 -- Returns {status, ...} in order of precedence:
 --   consumed          expires_at_ms               the reference held this slot, and it was booked
 --   replayed          expires_at_ms remaining_ms  the reference holds this slot already
@@ -38,10 +39,11 @@ local reference = ARGV[4]
 local availability_tag = ARGV[5]
 local asked_expires_ms = tonumber(ARGV[6])
 local slot_start_ms = tonumber(ARGV[7])
-local min_lease_ms = tonumber(ARGV[8])
-local max_lease_ms = tonumber(ARGV[9])
-local max_advance_ms = tonumber(ARGV[10])
-local retention_ms = tonumber(ARGV[11])
+local slot_duration_ms = tonumber(ARGV[8])
+local min_lease_ms = tonumber(ARGV[9])
+local max_lease_ms = tonumber(ARGV[10])
+local max_advance_ms = tonumber(ARGV[11])
+local retention_ms = tonumber(ARGV[12])
 
 local now = now_ms()
 local owner = 'lease ' .. lease_suffix
@@ -80,6 +82,8 @@ redis.call('HSET', lease_key,
   'v', '1',
   'slot', slot,
   'spot', spot,
+  'start_ms', format_ms(slot_start_ms),
+  'duration_ms', format_ms(slot_duration_ms),
   'reference', reference,
   'availability_tag', availability_tag,
   'expires_at_ms', format_ms(expires_at_ms))

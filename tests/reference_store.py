@@ -37,6 +37,7 @@ class Booking:
     """What is remembered of a booking."""
 
     command: CreateBooking
+    first_slot: Slot
     current_slot: Slot
     status: BookingStatus
     ends_at_ms: int
@@ -91,25 +92,26 @@ class ReferenceStore:
         self, command: CreateBooking, _deadline: Deadline
     ) -> CreateBookingOutcome:
         """Judge in the order of contract 6.2."""
-        status, slot = CreateBookingStatus, command.slot
+        status = CreateBookingStatus
         self._forget_what_has_ended()
-        name = (slot.merchant_id, command.suffix)
+        name = (command.merchant_id, command.suffix)
         made = self.bookings.get(name)
         if made and _asks_the_same(made.command, command):
-            return CreateBookingOutcome(status.REPLAYED, made.command.original)
+            return CreateBookingOutcome(status.REPLAYED, made.command.original, made.first_slot)
         if made:
             return CreateBookingOutcome(status.TOKEN_REUSED)
+        slot = command.slot or self._leased_slot(command)
         refusal = self._judge_lease(command) if command.lease else self._judge_directly(command)
         if refusal:
             return CreateBookingOutcome(refusal)
+        assert slot
         ends_at_ms = self._end_of(slot)
-        user = ids.user_digest(command.user_id)
-        self.owners[slot] = (f"booking {command.suffix} {user}", ends_at_ms)
-        self.bookings[name] = Booking(command, slot, BookingStatus.CONFIRMED, ends_at_ms)
+        self.owners[slot] = (f"booking {command.suffix} {_user(command)}", ends_at_ms)
+        self.bookings[name] = Booking(command, slot, slot, BookingStatus.CONFIRMED, ends_at_ms)
         if command.lease:
             lease = self.leases[slot.merchant_id, command.lease.suffix]
             lease.booking, lease.ends_at_ms = command.suffix, ends_at_ms
-        return CreateBookingOutcome(status.CREATED, command.original)
+        return CreateBookingOutcome(status.CREATED, command.original, slot)
 
     async def check_availability(self, slot: Slot, _deadline: Deadline) -> int | None:
         """Count as create_lease would find it."""
@@ -177,30 +179,35 @@ class ReferenceStore:
     async def ping(self, _deadline: Deadline) -> None:
         """Answer."""
 
+    def _leased_slot(self, command: CreateBooking) -> Slot | None:
+        assert command.lease
+        lease = self.leases.get((command.merchant_id, command.lease.suffix))
+        return lease.slot if lease else None
+
     def _judge_lease(self, command: CreateBooking) -> CreateBookingStatus | None:
-        status, slot, wanted = CreateBookingStatus, command.slot, command.lease
+        status, wanted = CreateBookingStatus, command.lease
         assert wanted
-        if wanted.merchant_id != slot.merchant_id:
+        if wanted.merchant_id != command.merchant_id:
             return status.LEASE_SLOT_MISMATCH
-        lease = self.leases.get((slot.merchant_id, wanted.suffix))
+        lease = self.leases.get((wanted.merchant_id, wanted.suffix))
         if not lease:
             return status.LEASE_UNKNOWN
-        if lease.slot != slot:
+        if command.slot and lease.slot != command.slot:
             return status.LEASE_SLOT_MISMATCH
         if lease.booking:
-            made = self.bookings[slot.merchant_id, lease.booking]
-            same_user = made.command.user_id == command.user_id
+            made = self.bookings[wanted.merchant_id, lease.booking]
+            same_user = _user(made.command) == _user(command)
             stands = made.status is not BookingStatus.CANCELED
             return status.LEASE_CONSUMED_BY_USER if same_user and stands else status.LEASE_CONSUMED
-        if self._owner(slot) != f"lease {wanted.suffix}":
+        if self._owner(lease.slot) != f"lease {wanted.suffix}":
             return status.LEASE_EXPIRED
         return None
 
     def _judge_directly(self, command: CreateBooking) -> CreateBookingStatus | None:
         status, slot = CreateBookingStatus, command.slot
+        assert slot
         owner = self._owner(slot)
-        user = ids.user_digest(command.user_id)
-        if owner and owner.startswith("booking ") and owner.endswith(f" {user}"):
+        if owner and owner.startswith("booking ") and owner.endswith(f" {_user(command)}"):
             return status.ALREADY_BOOKED_BY_USER
         if self._starts_too_soon(slot):
             return status.START_TOO_SOON
@@ -237,6 +244,10 @@ class ReferenceStore:
 
 def _asks_the_same(one: CreateBooking, other: CreateBooking) -> bool:
     return (one.slot, one.lease, one.user_id) == (other.slot, other.lease, other.user_id)
+
+
+def _user(command: CreateBooking) -> str:
+    return ids.user_digest(command.user_id) if command.user_id else "nobody"
 
 
 def _changed_slot(slot: Slot, command: UpdateBooking) -> Slot:

@@ -15,7 +15,8 @@ from leasehold.model.deadline import Deadline
 from leasehold.rpc import server
 from leasehold.rpc.calls import CallInterceptor
 from leasehold.rpc.health import Health
-from leasehold.rpc.v2.servicer import BookingServicer
+from leasehold.rpc.v0 import servicer as v0_servicer
+from leasehold.rpc.v2 import servicer as v2_servicer
 from leasehold.settings import Address, Settings
 from leasehold.store.link import Link, connect
 from leasehold.store.redis_store import RedisStore
@@ -50,13 +51,13 @@ async def serve(settings: Settings, redis_url: str, announce: Callable[[Serving]
         store = await _open_store(settings, redis_url, stack)
         readiness = _readiness(settings, store)
         calls = CallInterceptor(frozenset(server.PARTNER_SERVICES))
-        servicer = BookingServicer(
-            store, max_slot_s=settings.max_slot_s, call_timeout_s=settings.call_timeout_s
-        )
+        limits = {"max_slot_s": settings.max_slot_s, "call_timeout_s": settings.call_timeout_s}
+        v2 = v2_servicer.BookingServicer(store, **limits)
+        v0 = v0_servicer.BookingServicer(store, **limits)
         health = Health(server.PARTNER_SERVICES)
         await readiness.tell(health.follow)
         partners = server.partner_listener(
-            servicer, health, calls, reflects=settings.reflects("listen")
+            v2, v0, health, calls, reflects=settings.reflects("listen")
         )
         operators = server.operator_listener(health, reflects=settings.reflects("operator_listen"))
         serving = Serving(

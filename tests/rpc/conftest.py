@@ -9,12 +9,14 @@ import pytest
 from tests.backends import TERMS
 from tests.reference_store import ReferenceStore
 
+from leasehold.generated.ext.maps.booking.partner.v0 import booking_service_pb2_grpc as v0_grpc
 from leasehold.generated.ext.maps.booking.partner.v2 import booking_service_pb2_grpc as pb_grpc
 from leasehold.model.store import LeaseStore
 from leasehold.rpc import server
 from leasehold.rpc.calls import CallInterceptor
 from leasehold.rpc.health import Health
-from leasehold.rpc.v2.servicer import BookingServicer
+from leasehold.rpc.v0 import servicer as v0_servicer
+from leasehold.rpc.v2 import servicer as v2_servicer
 
 CALL_TIMEOUT_S = 60
 
@@ -30,6 +32,11 @@ class FrontEnd:
     def v2(self) -> Any:
         """Return a stub of BookingService v2."""
         return pb_grpc.BookingServiceStub(self.channel)
+
+    @property
+    def v0(self) -> Any:
+        """Return a stub of BookingService v0."""
+        return v0_grpc.BookingServiceStub(self.channel)
 
     def raw(self, path: str) -> Any:
         """Return a method that sends and receives bytes as they are."""
@@ -49,8 +56,10 @@ async def serve() -> AsyncIterator[Callable[[LeaseStore], Any]]:
 
     async def start(store: LeaseStore) -> FrontEnd:
         health = Health(server.PARTNER_SERVICES)
+        limits = {"max_slot_s": 31 * 86_400, "call_timeout_s": CALL_TIMEOUT_S}
         listener = server.partner_listener(
-            BookingServicer(store, max_slot_s=31 * 86_400, call_timeout_s=CALL_TIMEOUT_S),
+            v2_servicer.BookingServicer(store, **limits),
+            v0_servicer.BookingServicer(store, **limits),
             health,
             CallInterceptor(frozenset(server.PARTNER_SERVICES)),
             reflects=True,

@@ -14,7 +14,6 @@ from tests.calls import SERVICE, failure_of, lease_request
 from tests.reference_store import ReferenceStore
 from tests.rpc.conftest import CALL_TIMEOUT_S, FrontEnd
 
-from leasehold.generated.ext.maps.booking.partner.v0 import booking_service_pb2 as v0_pb
 from leasehold.generated.ext.maps.booking.partner.v2 import booking_service_pb2 as v2_pb
 from leasehold.model.deadline import Deadline
 from leasehold.model.errors import DeadlinePassedError, StoreTrouble, StoreUnavailableError
@@ -22,11 +21,6 @@ from leasehold.model.lease import CreateLease, CreateLeaseOutcome
 from leasehold.model.store import LeaseStore
 
 Serve = Callable[[LeaseStore], Any]
-UNBUILT = [
-    f"/{service.full_name}/{method.name}"
-    for service in (v0_pb.DESCRIPTOR.services_by_name["BookingService"],)
-    for method in service.methods
-]
 
 
 class FailingStore(ReferenceStore):
@@ -98,15 +92,6 @@ async def test_the_callers_deadline_counts_when_it_is_the_nearer_one(
 
     await failure_of(front.v2.CreateLease(lease_request(failing.now_ms), timeout=1000))
     assert 10 < failing.deadline.remaining_s() <= CALL_TIMEOUT_S
-
-
-@pytest.mark.parametrize("path", UNBUILT)
-async def test_methods_that_are_not_built_are_unimplemented(front: FrontEnd, path: str) -> None:
-    """Every published method is there; those not built yet say so with details."""
-    failure = await failure_of(front.raw(path)(b""))
-
-    assert failure.code is grpc.StatusCode.UNIMPLEMENTED
-    assert failure.reason == "NOT_IMPLEMENTED"
 
 
 @pytest.mark.parametrize(

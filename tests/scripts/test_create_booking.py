@@ -23,7 +23,7 @@ Status = CreateBookingStatus
 
 
 async def book(
-    backend: Backend, slot: Slot, *, by: str | None = "reference-1", **changes: Any
+    backend: Backend, slot: Slot | None, *, by: str | None = "reference-1", **changes: Any
 ) -> CreateBookingOutcome:
     """Book a slot by the lease of a reference, or directly when ``by`` is None."""
     lease = ids.Reference(backend.merchant, ids.lease_suffix(by)) if by else None
@@ -48,7 +48,7 @@ async def test_create_booking_consumes_the_lease(backend: Backend) -> None:
 
     outcome = await book(backend, slot)
 
-    assert outcome == CreateBookingOutcome(Status.CREATED, b"original \xff")
+    assert outcome == CreateBookingOutcome(Status.CREATED, b"original \xff", slot)
     assert await backend.owner(slot) == owner_of()
     found = await backend.dump()
     lease, _ = found[keys.lease_key(backend.merchant, ids.lease_suffix("reference-1"))]
@@ -86,7 +86,7 @@ async def test_create_booking_repeated_is_replayed_with_the_original(backend: Ba
 
     outcome = await book(backend, slot, original=b"another")
 
-    assert outcome == CreateBookingOutcome(Status.REPLAYED, b"original \xff")
+    assert outcome == CreateBookingOutcome(Status.REPLAYED, b"original \xff", slot)
     assert len(await backend.dump()) == 3
 
 
@@ -318,6 +318,25 @@ async def test_create_booking_around_the_expiry(
     fake_clock.now_ms = lease.expires_at_ms + past_expiry_ms
 
     assert (await book(fake, slot)).status is status
+
+
+async def test_create_booking_of_whatever_the_lease_holds(backend: Backend) -> None:
+    """Without a slot of its own the booking takes that of the lease, for nobody in particular."""
+    slot = await backend.slot(staff_id="anna", duration_s=5400)
+    await backend.create_lease(slot)
+    wanted: dict[str, Any] = {"api": "v0", "user_id": None}
+
+    first = await book(backend, None, **wanted)
+    again = await book(backend, None, **wanted)
+    other = await book(backend, None, token="token-2", **wanted)
+
+    assert first == CreateBookingOutcome(Status.CREATED, b"original \xff", slot)
+    assert again == replace(first, status=Status.REPLAYED)
+    assert other.status is Status.LEASE_CONSUMED_BY_USER
+    assert await backend.owner(slot) == f"booking {ids.booking_suffix('v0', 'token-1')} nobody"
+    ends_at_ms = slot.start_ms + 5_400_000 + TERMS.booking_retention_ms
+    remaining_ms = await backend.redis.pttl(keys.spot_key(slot, 1))
+    assert abs(ends_at_ms - await backend.now_ms() - remaining_ms) < 1000
 
 
 @pytest.mark.parametrize("with_leases", [False, True])

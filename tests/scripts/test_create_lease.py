@@ -34,6 +34,8 @@ async def test_create_lease_on_a_free_slot_is_created(backend: Backend) -> None:
             "v": "1",
             "slot": keys.slot_text(slot),
             "spot": "1",
+            "start_ms": str(slot.start_ms),
+            "duration_ms": "1800000",
             "reference": "reference-1",
             "availability_tag": "",
             "expires_at_ms": str(until_ms),
@@ -314,7 +316,7 @@ async def test_create_lease_repeated_around_the_expiry(
         2,
         keys.lease_key(slot.merchant_id, suffix()),
         keys.spot_key(slot, 1),
-        *(suffix(), keys.slot_text(slot), 1, "reference-1", "", 0, slot.start_ms),
+        *(suffix(), keys.slot_text(slot), 1, "reference-1", "", 0, slot.start_ms, 1_800_000),
         *(TERMS.min_lease_ms, TERMS.max_lease_ms, TERMS.max_advance_ms, TERMS.retention_ms),
     )
 

@@ -20,14 +20,24 @@ class BookingStatus(StrEnum):
 class CreateBooking:
     """Book ``slot`` for a user, by a lease or directly; its shape has been checked."""
 
-    slot: Slot
+    slot: Slot | None
+    """None for the slot of the lease."""
     token: str
     """What makes a repeat a repeat; told apart by merchant and by ``api``."""
     api: str
-    user_id: str
+    user_id: str | None
+    """None where the API names no user: such a booking is nobody's, and is not listed."""
     original: bytes
     """The response to this request, opaque to the store. It may hold personal data."""
     lease: ids.Reference | None = None
+
+    @property
+    def merchant_id(self) -> str:
+        """Return the merchant, whom the slot or else the lease names."""
+        if self.slot:
+            return self.slot.merchant_id
+        assert self.lease, "neither a slot nor a lease"
+        return self.lease.merchant_id
 
     @property
     def suffix(self) -> str:
@@ -37,7 +47,7 @@ class CreateBooking:
     @property
     def booking_id(self) -> str:
         """Return the name of the booking on the wire."""
-        return ids.wire_id(self.slot.merchant_id, self.suffix)
+        return ids.wire_id(self.merchant_id, self.suffix)
 
 
 class CreateBookingStatus(StrEnum):
@@ -67,6 +77,8 @@ class CreateBookingOutcome:
     status: CreateBookingStatus
     original: bytes = b""
     """The response to the request that made the booking, when created or replayed."""
+    slot: Slot | None = None
+    """The slot that was booked then."""
 
 
 @dataclass(frozen=True, slots=True)

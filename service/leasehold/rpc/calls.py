@@ -7,6 +7,7 @@ import time
 import traceback
 import uuid
 from collections.abc import Awaitable, Callable
+from enum import StrEnum
 from typing import Any, TypeAlias, cast
 
 import grpc
@@ -112,6 +113,12 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             self._idle.set()
 
 
+def note_outcome(api: str, operation: str, outcome: StrEnum) -> None:
+    """Leave what the store answered in the call's log line and in the counts."""
+    structlog.contextvars.bind_contextvars(outcome=outcome.value)
+    metrics.outcomes.labels(api, operation, outcome.value).inc()
+
+
 class _Traces:
     """What the calls of one method leave behind: counts, and a log line each."""
 
@@ -173,12 +180,12 @@ def _note(error: Exception) -> None:
     match error:
         case InvalidRequestError():
             told = {"reason": error.reason, "fields": [v.field for v in error.violations]}
-        case NotFoundError():
+        case NotFoundError() | status.RefusalError():
             told = {"reason": error.reason}
         case StoreUnavailableError():
             told = {"reason": error.trouble.value}
             metrics.store_troubles.labels(error.trouble.value).inc()
-        case DeadlinePassedError() | NotImplementedError():
+        case DeadlinePassedError():
             told = {}
         case _:
             told = {

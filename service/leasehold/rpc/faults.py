@@ -35,6 +35,12 @@ class Faults:
             self.note(path, "is required")
         return is_there
 
+    def required_timestamp_ms(self, message: Message, name: str, path: str) -> int:
+        """Return the epoch milliseconds of a field that must be there."""
+        path = f"{path}.{name}"
+        there = self.present(message, name, path)
+        return self.timestamp_ms(getattr(message, name), path) if there else 0
+
     def timestamp_ms(self, timestamp: Timestamp, path: str) -> int:
         """Return epoch milliseconds, rounded down, and note a timestamp outside years 1-9999."""
         if not (

@@ -10,7 +10,8 @@ from leasehold.generated.ext.maps.booking.partner.v2 import booking_service_pb2 
 from leasehold.generated.ext.maps.booking.partner.v2 import booking_service_pb2_grpc as v2_grpc
 from leasehold.rpc.calls import CallInterceptor
 from leasehold.rpc.health import Health
-from leasehold.rpc.v2.servicer import BookingServicer
+from leasehold.rpc.v0 import servicer as v0_servicer
+from leasehold.rpc.v2 import servicer as v2_servicer
 
 V2 = v2_pb.DESCRIPTOR.services_by_name["BookingService"].full_name
 V0 = v0_pb.DESCRIPTOR.services_by_name["BookingService"].full_name
@@ -24,13 +25,17 @@ _OPTIONS = (
 
 
 def partner_listener(
-    v2: BookingServicer, health: Health, calls: CallInterceptor, *, reflects: bool
+    v2: v2_servicer.BookingServicer,
+    v0: v0_servicer.BookingServicer,
+    health: Health,
+    calls: CallInterceptor,
+    *,
+    reflects: bool,
 ) -> grpc.aio.Server:
     """Return the listener that partners call; it is not started."""
     server = grpc.aio.server(interceptors=[calls], options=_OPTIONS)
     v2_grpc.add_BookingServiceServicer_to_server(v2, server)
-    # Not one method of v0 is built: the generated class answers UNIMPLEMENTED.
-    v0_grpc.add_BookingServiceServicer_to_server(v0_grpc.BookingServiceServicer(), server)
+    v0_grpc.add_BookingServiceServicer_to_server(v0, server)
     _add_common(server, health, reflects, PARTNER_SERVICES)
     return server
 

@@ -21,6 +21,15 @@ _DOMAIN = "leasehold"
 _RETRY_AFTER_S = 1
 
 
+class RefusalError(Exception):
+    """A business refusal where the API has no field for one: a gRPC code with its own reason."""
+
+    def __init__(self, code: grpc.StatusCode, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.reason = reason
+
+
 def of(error: Exception, request_id: str) -> grpc.Status:
     """Return the status of an error; whatever is not listed is a bug, and says nothing more."""
     code, reason, message, details = _explain(error)
@@ -39,6 +48,8 @@ def _explain(error: Exception) -> tuple[grpc.StatusCode, str, str, list[Message]
     match error:
         case InvalidRequestError():
             return code.INVALID_ARGUMENT, error.reason, str(error), [_bad_request(error)]
+        case RefusalError():
+            return error.code, error.reason, str(error), []
         case NotFoundError():
             return code.NOT_FOUND, error.reason, str(error), []
         case StoreUnavailableError():
@@ -47,8 +58,6 @@ def _explain(error: Exception) -> tuple[grpc.StatusCode, str, str, list[Message]
         case DeadlinePassedError():
             message = "The deadline passed before the store had answered."
             return code.DEADLINE_EXCEEDED, "DEADLINE_PASSED", message, [_retry()]
-        case NotImplementedError():
-            return code.UNIMPLEMENTED, "NOT_IMPLEMENTED", "This method is not implemented.", []
         case _:
             return code.INTERNAL, "INTERNAL", "Internal error.", []
 

@@ -24,6 +24,8 @@ from leasehold.store import keys, scripts
 from leasehold.store.link import Link
 
 _ONLY_SPOT = 1
+# Stands where a digest would, and is none: digests have 26 characters.
+_NOBODY = "nobody"
 _OLDER_THAN_ANY_CALL_MS = 120_000
 _BOOKING_FIELDS = ("api", "original", "status", "current_slot")
 
@@ -59,6 +61,7 @@ class RedisStore:
                 command.availability_tag,
                 command.asked_expires_ms,
                 slot.start_ms,
+                slot.duration_s * 1000,
                 terms.min_lease_ms,
                 terms.max_lease_ms,
                 terms.max_advance_ms,
@@ -80,36 +83,46 @@ class RedisStore:
     ) -> CreateBookingOutcome:
         """Book the slot for the user; see lua/create_booking.lua for the answers."""
         slot, lease, terms = command.slot, command.lease, self._terms
+        merchant_id = command.merchant_id
+        user = ids.user_digest(command.user_id) if command.user_id else _NOBODY
         lease_suffix = lease.suffix if lease else ""
-        user, duration_ms = ids.user_digest(command.user_id), slot.duration_s * 1000
-        await self._index(user, command.booking_id, slot.start_ms, duration_ms, deadline)
-        status, *kept = await self._link.run(
+        if slot and command.user_id:
+            end = (slot.start_ms, slot.duration_s * 1000)
+            await self._index(user, command.booking_id, *end, deadline)
+        status, *made = await self._link.run(
             self._create_booking,
             [
-                keys.booking_key(slot.merchant_id, command.suffix),
-                keys.lease_key(slot.merchant_id, lease_suffix),
-                keys.spot_key(slot, _ONLY_SPOT),
+                keys.booking_key(merchant_id, command.suffix),
+                keys.lease_key(merchant_id, lease_suffix),
             ],
             [
                 command.suffix,
                 lease_suffix,
-                int(lease is not None and lease.merchant_id != slot.merchant_id),
-                keys.slot_text(slot),
+                int(lease is not None and lease.merchant_id != merchant_id),
+                keys.slot_text(slot) if slot else "",
                 _ONLY_SPOT,
                 user,
                 command.api,
                 base64.b64encode(command.original).decode(),
-                slot.start_ms,
-                duration_ms,
+                slot.start_ms if slot else "",
+                slot.duration_s * 1000 if slot else "",
                 terms.min_lease_ms,
                 terms.max_advance_ms,
                 terms.booking_retention_ms,
-                keys.booking_key(slot.merchant_id, ""),
+                keys.booking_key(merchant_id, ""),
+                keys.slot_prefix(merchant_id),
             ],
             deadline,
         )
-        original = base64.b64decode(kept[0]) if kept else command.original
-        return CreateBookingOutcome(CreateBookingStatus(status), original)
+        outcome = CreateBookingStatus(status)
+        match made:
+            case [original, slot_text]:
+                original, slot = base64.b64decode(original), keys.parse_slot(merchant_id, slot_text)
+                return CreateBookingOutcome(outcome, original, slot)
+            case [slot_text]:
+                slot = keys.parse_slot(merchant_id, slot_text)
+                return CreateBookingOutcome(outcome, command.original, slot)
+        return CreateBookingOutcome(outcome)
 
     async def check_availability(self, slot: Slot, deadline: Deadline) -> int | None:
         """Return how many spots of the slot are free, or None when it lies too far ahead."""

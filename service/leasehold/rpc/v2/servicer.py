@@ -1,6 +1,5 @@
 """BookingService v2: translate, ask the store once, translate back."""
 
-from enum import StrEnum
 from typing import Any
 
 import grpc
@@ -11,8 +10,9 @@ from leasehold.generated.ext.maps.booking.partner.v2 import booking_service_pb2_
 from leasehold.model.deadline import Deadline
 from leasehold.model.errors import InvalidRequestError, NotFoundError, Violation
 from leasehold.model.store import LeaseStore
+from leasehold.rpc.calls import note_outcome
+from leasehold.rpc.stored import as_v2
 from leasehold.rpc.v2 import status, translate
-from leasehold.telemetry import metrics
 
 # The names of the methods are the API's own.
 # ruff: noqa: N802
@@ -48,7 +48,7 @@ class BookingServicer(pb_grpc.BookingServiceServicer):
         command = translate.create_lease_command(request, self._max_slot_s)
         structlog.contextvars.bind_contextvars(lease_id=command.lease_id)
         outcome = await self._store.create_lease(command, deadline)
-        _note("create_lease", outcome.status)
+        note_outcome(translate.API, "create_lease", outcome.status)
         failure = status.refusal(status.CREATE_LEASE, outcome.status)
         if failure:
             return pb.CreateLeaseResponse(booking_failure=failure)
@@ -64,7 +64,7 @@ class BookingServicer(pb_grpc.BookingServiceServicer):
             booking_id=command.booking_id, lease_id=request.lease_ref.lease_id or None
         )
         outcome = await self._store.create_booking(command, deadline)
-        _note("create_booking", outcome.status)
+        note_outcome(translate.API, "create_booking", outcome.status)
         failure = status.refusal(status.CREATE_BOOKING, outcome.status)
         if failure:
             return pb.CreateBookingResponse(booking_failure=failure)
@@ -78,12 +78,12 @@ class BookingServicer(pb_grpc.BookingServiceServicer):
         command = translate.update_booking_command(request, self._max_slot_s)
         structlog.contextvars.bind_contextvars(booking_id=request.booking.booking_id)
         outcome = await self._store.update_booking(command, deadline)
-        _note("update_booking", outcome.status)
+        note_outcome(translate.API, "update_booking", outcome.status)
         failure = status.refusal(status.UPDATE_BOOKING, outcome.status)
         if failure:
             return pb.UpdateBookingResponse(booking_failure=failure)
         assert outcome.record
-        return pb.UpdateBookingResponse(booking=translate.booking(outcome.record))
+        return pb.UpdateBookingResponse(booking=as_v2(outcome.record))
 
     async def ListBookings(
         self, request: pb.ListBookingsRequest, context: grpc.aio.ServicerContext[Any, Any]
@@ -93,7 +93,7 @@ class BookingServicer(pb_grpc.BookingServiceServicer):
         records = await self._store.list_bookings(user_id, self._deadline(context))
         if records is None:
             raise NotFoundError("user")
-        return pb.ListBookingsResponse(bookings=map(translate.booking, records))
+        return pb.ListBookingsResponse(bookings=map(as_v2, records))
 
     async def GetBookingStatus(
         self, request: pb.GetBookingStatusRequest, context: grpc.aio.ServicerContext[Any, Any]
@@ -107,8 +107,3 @@ class BookingServicer(pb_grpc.BookingServiceServicer):
 
     def _deadline(self, context: grpc.aio.ServicerContext[Any, Any]) -> Deadline:
         return Deadline.within(self._call_timeout_s, context.time_remaining())
-
-
-def _note(operation: str, outcome: StrEnum) -> None:
-    structlog.contextvars.bind_contextvars(outcome=outcome.value)
-    metrics.outcomes.labels(translate.API, operation, outcome.value).inc()

@@ -7,17 +7,13 @@ from leasehold.model.errors import InvalidRequestError, NotFoundError, Violation
 from leasehold.model.lease import CreateLease
 from leasehold.model.slot import Slot
 from leasehold.rpc.faults import Faults
+from leasehold.rpc.slots import read_duration_s, read_slot, read_start_s
+from leasehold.rpc.stored import V2_NUMBERS, as_v2
 
 API = "v2"
 HasSlot = pb.Lease | pb.CreateBookingRequest | pb.CheckAvailabilityRequest
 
-_NUMBERS = {
-    BookingStatus.CONFIRMED: pb.CONFIRMED,
-    BookingStatus.CANCELED: pb.CANCELED,
-    BookingStatus.NO_SHOW: pb.NO_SHOW,
-    BookingStatus.NO_SHOW_PENALIZED: pb.NO_SHOW_PENALIZED,
-}
-_STATES = {number: state for state, number in _NUMBERS.items()}
+_STATES = {number: state for state, number in V2_NUMBERS.items()}
 
 # What else differs is another booking: cancel and book again. Source: contract 7 T9.
 _CHANGEABLE = frozenset({"status", "slot.start_time", "slot.duration", "slot.resources.party_size"})
@@ -34,11 +30,7 @@ def create_lease_command(request: pb.CreateLeaseRequest, max_slot_s: float) -> C
     faults.present(request, "lease", "lease")
     slot = _slot(lease, "lease.slot", max_slot_s, faults)
     faults.note("lease.user_reference", checks.id_fault(lease.user_reference))
-    asked_expires_ms = 0
-    if faults.present(lease, "lease_expiration_time", "lease.lease_expiration_time"):
-        asked_expires_ms = faults.timestamp_ms(
-            lease.lease_expiration_time, "lease.lease_expiration_time"
-        )
+    asked_expires_ms = faults.required_timestamp_ms(lease, "lease_expiration_time", "lease")
     faults.raise_if_any()
     return CreateLease(slot, lease.user_reference, asked_expires_ms, lease.slot.availability_tag)
 
@@ -124,11 +116,11 @@ def booking_reference(booking_id: str) -> ids.Reference:
 
 def booking_status(booking_id: str, record: BookingRecord) -> pb.GetBookingStatusResponse:
     """Answer with the state of a booking and of its payment."""
-    payment = booked(record.original).booking.payment_information
+    booking = as_v2(record)
     return pb.GetBookingStatusResponse(
         booking_id=booking_id,
-        booking_status=_NUMBERS[record.status],
-        prepayment_status=payment.prepayment_status,
+        booking_status=booking.status,
+        prepayment_status=booking.payment_information.prepayment_status,
     )
 
 
@@ -152,9 +144,9 @@ def update_booking_command(request: pb.UpdateBookingRequest, max_slot_s: float) 
         if status is BookingStatus.CANCELED and len(paths) > 1:
             faults.note("update_mask", "cannot cancel a booking and change it as well")
     if "slot.start_time" in paths:
-        start_s = _start_s(slot, "booking.slot", faults)
+        start_s = read_start_s(slot, "booking.slot", faults)
     if "slot.duration" in paths:
-        duration_s = _duration_s(slot, "booking.slot", max_slot_s, faults)
+        duration_s = read_duration_s(slot, "booking.slot", max_slot_s, faults)
     if "slot.resources.party_size" in paths:
         party_size = slot.resources.party_size
         fault = checks.party_size_fault(party_size)
@@ -178,64 +170,12 @@ def _carried(wanted: pb.Booking) -> set[str]:
     return {path for path, is_there in carried.items() if is_there}
 
 
-def booking(record: BookingRecord) -> pb.Booking:
-    """Return a booking as it is now: the one that was made, with what has changed laid over it."""
-    message = booked(record.original).booking
-    message.status = _NUMBERS[record.status]
-    message.slot.start_time.seconds = record.slot.start_s
-    message.slot.duration.seconds = record.slot.duration_s
-    if message.slot.resources.party_size != record.slot.party_size:
-        message.slot.resources.party_size = record.slot.party_size
-    return message
-
-
 def user_id(request: pb.ListBookingsRequest) -> str:
     """Read the user of a ListBookings, or raise InvalidRequestError."""
     faults = Faults()
     faults.note("user_id", checks.id_fault(request.user_id))
     faults.raise_if_any()
     return request.user_id
-
-
-def _start_s(slot: pb.Slot, path: str, faults: Faults) -> int:
-    path = f"{path}.start_time"
-    if not faults.present(slot, "start_time", path):
-        return 0
-    faults.timestamp_ms(slot.start_time, path)
-    return faults.whole_seconds(slot.start_time, path)
-
-
-def _duration_s(slot: pb.Slot, path: str, max_slot_s: float, faults: Faults) -> int:
-    path = f"{path}.duration"
-    if not faults.present(slot, "duration", path):
-        return 0
-    duration_s = faults.whole_seconds(slot.duration, path)
-    faults.note(path, checks.duration_fault(duration_s, max_slot_s))
-    return duration_s
-
-
-def _slot(request: HasSlot, path: str, max_slot_s: float, faults: Faults) -> Slot:
-    """Read the field ``slot`` of a message; ``path`` is how faults name it."""
-    slot: pb.Slot = request.slot
-    faults.present(request, "slot", path)
-    faults.note(f"{path}.merchant_id", checks.id_fault(slot.merchant_id))
-    faults.note(f"{path}.service_id", checks.id_fault(slot.service_id))
-    start_s = _start_s(slot, path, faults)
-    duration_s = _duration_s(slot, path, max_slot_s, faults)
-    faults.note(f"{path}.availability_tag", checks.tag_fault(slot.availability_tag))
-    resources = slot.resources
-    faults.note(f"{path}.resources.staff_id", checks.optional_id_fault(resources.staff_id))
-    faults.note(f"{path}.resources.room_id", checks.optional_id_fault(resources.room_id))
-    faults.note(f"{path}.resources.party_size", checks.party_size_fault(resources.party_size))
-    return Slot(
-        merchant_id=slot.merchant_id,
-        service_id=slot.service_id,
-        start_s=start_s,
-        duration_s=duration_s,
-        staff_id=resources.staff_id,
-        room_id=resources.room_id,
-        party_size=resources.party_size,
-    )
 
 
 def granted(
@@ -248,7 +188,10 @@ def granted(
     """
     response = pb.CreateLeaseResponse(lease=request.lease)
     response.lease.lease_id = lease_id
-    seconds, milliseconds = divmod(expires_at_ms, 1000)
-    response.lease.lease_expiration_time.seconds = seconds
-    response.lease.lease_expiration_time.nanos = milliseconds * 1_000_000
+    response.lease.lease_expiration_time.FromMilliseconds(expires_at_ms)
     return response
+
+
+def _slot(request: HasSlot, path: str, max_slot_s: float, faults: Faults) -> Slot:
+    faults.present(request, "slot", path)
+    return read_slot(request.slot, path, max_slot_s, faults)

@@ -1,0 +1,1 @@
+"""The legacy partner API ext.maps.booking.partner.v0."""

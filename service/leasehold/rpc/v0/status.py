@@ -1,0 +1,101 @@
+"""What each outcome is on the v0 wire: a grant, or a gRPC code, since v0 has no booking_failure.
+
+Source: contract 5 and 6.2.
+"""
+
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from functools import partial
+
+import grpc
+
+from leasehold.model.booking import CreateBookingStatus, UpdateBookingStatus
+from leasehold.model.errors import InvalidRequestError, NotFoundError, Violation
+from leasehold.model.lease import CreateLeaseStatus
+from leasehold.rpc.status import RefusalError
+
+GRANTED = None
+Table = Mapping[StrEnum, Callable[[], Exception] | None]
+
+_TAKEN = partial(
+    RefusalError,
+    grpc.StatusCode.RESOURCE_EXHAUSTED,
+    "SLOT_UNAVAILABLE",
+    "The slot is not available.",
+)
+_BOOKED = partial(
+    RefusalError,
+    grpc.StatusCode.ALREADY_EXISTS,
+    "ALREADY_BOOKED",
+    "The lease has become a booking.",
+)
+
+
+def _fault(reason: str, field: str, description: str) -> Callable[[], Exception]:
+    return partial(InvalidRequestError, [Violation(field, description)], reason)
+
+
+CREATE_LEASE: Table = {
+    CreateLeaseStatus.CREATED: GRANTED,
+    CreateLeaseStatus.REPLAYED: GRANTED,
+    CreateLeaseStatus.CONSUMED: GRANTED,
+    CreateLeaseStatus.LEASE_EXPIRED: partial(
+        RefusalError,
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        "LEASE_EXPIRED",
+        "The lease of this client_reference has ended; ask with a new reference.",
+    ),
+    CreateLeaseStatus.START_TOO_SOON: _TAKEN,
+    CreateLeaseStatus.SLOT_UNAVAILABLE: _TAKEN,
+    CreateLeaseStatus.REFERENCE_REUSED: _fault(
+        "REFERENCE_REUSED", "lease.client_reference", "was used for another slot"
+    ),
+    CreateLeaseStatus.EXPIRY_TOO_SOON: _fault(
+        "EXPIRY_TOO_SOON",
+        "lease.lease_expiration_time",
+        "is in the past or too near to hold anything",
+    ),
+    CreateLeaseStatus.START_TOO_FAR: _fault(
+        "START_TOO_FAR", "lease.start_time", "is further ahead than slots are held"
+    ),
+}
+
+# The slot is the lease's own and the lease id is the token, so some of these cannot arise.
+CREATE_BOOKING: Table = {
+    CreateBookingStatus.CREATED: GRANTED,
+    CreateBookingStatus.REPLAYED: GRANTED,
+    CreateBookingStatus.LEASE_UNKNOWN: partial(NotFoundError, "lease"),
+    CreateBookingStatus.LEASE_EXPIRED: partial(NotFoundError, "lease"),
+    CreateBookingStatus.LEASE_CONSUMED_BY_USER: _BOOKED,
+    CreateBookingStatus.LEASE_CONSUMED: _BOOKED,
+    CreateBookingStatus.ALREADY_BOOKED_BY_USER: _BOOKED,
+    CreateBookingStatus.START_TOO_SOON: _TAKEN,
+    CreateBookingStatus.START_TOO_FAR: _TAKEN,
+    CreateBookingStatus.SLOT_UNAVAILABLE: _TAKEN,
+    CreateBookingStatus.TOKEN_REUSED: _BOOKED,
+    CreateBookingStatus.LEASE_SLOT_MISMATCH: _TAKEN,
+}
+
+UPDATE_BOOKING: Table = {
+    UpdateBookingStatus.UPDATED: GRANTED,
+    UpdateBookingStatus.UNCHANGED: GRANTED,
+    UpdateBookingStatus.BOOKING_UNKNOWN: partial(NotFoundError, "booking"),
+    UpdateBookingStatus.ALREADY_CANCELLED: _fault(
+        "BOOKING_ALREADY_CANCELLED", "booking", "is cancelled"
+    ),
+    UpdateBookingStatus.NOT_CANCELLABLE: _fault(
+        "BOOKING_NOT_CANCELLABLE", "booking.status", "cannot be cancelled: it is a no-show"
+    ),
+    UpdateBookingStatus.START_TOO_SOON: _TAKEN,
+    UpdateBookingStatus.SLOT_UNAVAILABLE: _TAKEN,
+    UpdateBookingStatus.START_TOO_FAR: _fault(
+        "START_TOO_FAR", "booking.start_time", "is further ahead than slots are booked"
+    ),
+}
+
+
+def raise_unless_granted(table: Table, status: StrEnum) -> None:
+    """Raise the error that stands for an outcome, if it is one."""
+    error = table[status]
+    if error:
+        raise error()

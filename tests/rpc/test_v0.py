@@ -1,0 +1,285 @@
+import grpc
+import pytest
+from tests.backends import TERMS
+from tests.calls import failure_of
+from tests.calls import lease_request as v2_lease_request
+from tests.reference_store import ReferenceStore
+from tests.rpc.conftest import FrontEnd
+
+from leasehold.generated.ext.maps.booking.partner.v0 import booking_service_pb2 as pb
+from leasehold.generated.ext.maps.booking.partner.v2 import booking_service_pb2 as v2
+from leasehold.model import ids
+from leasehold.model.booking import BookingStatus, CreateBookingStatus, UpdateBookingStatus
+from leasehold.model.lease import CreateLeaseStatus
+from leasehold.rpc import stored
+from leasehold.rpc.v0 import status
+
+Code = grpc.StatusCode
+DAY_S = 86_400
+
+
+def lease_request(
+    store: ReferenceStore, *, reference: str = "reference-1", for_ms: int = 60_000
+) -> pb.CreateLeaseRequest:
+    """Return a request for the slot that the v2 tests hold, too."""
+    request = pb.CreateLeaseRequest()
+    lease = request.lease
+    lease.merchant_id, lease.service_id, lease.client_reference = "salon-1", "haircut", reference
+    lease.start_time.seconds = store.now_ms // 1000 + DAY_S
+    lease.duration.seconds = 1800
+    lease.lease_expiration_time.FromMilliseconds(store.now_ms + for_ms)
+    return request
+
+
+def booking_request(lease_id: str) -> pb.CreateBookingRequest:
+    """Return a request to book by a lease."""
+    request = pb.CreateBookingRequest(lease_ref={"lease_id": lease_id})
+    client = request.client_information
+    client.given_name, client.family_name = "Ada", "Lovelace"
+    client.telephone, client.email = "+44 20 7946 0000", "ada@example.com"
+    request.payment_information.prepayment_status = pb.PREPAYMENT_PROVIDED
+    return request
+
+
+async def held(front: FrontEnd, store: ReferenceStore, *, for_ms: int = 60_000) -> str:
+    """Hold the slot and return the lease id."""
+    response = await front.v0.CreateLease(lease_request(store, for_ms=for_ms))
+    return str(response.lease.lease_id)
+
+
+async def made(front: FrontEnd, store: ReferenceStore) -> pb.Booking:
+    """Hold and book the slot, and return the booking."""
+    response = await front.v0.CreateBooking(booking_request(await held(front, store)))
+    booking: pb.Booking = response.booking
+    return booking
+
+
+async def test_create_lease_echoes_the_request_with_id_and_expiry(
+    front: FrontEnd, store: ReferenceStore
+) -> None:
+    """Resources come back present when they were sent, and absent when not."""
+    request = lease_request(store, for_ms=TERMS.max_lease_ms + 5)
+    plain = await front.v0.CreateLease(request)
+    assert not plain.lease.HasField("resources")
+
+    request.lease.resources.room_id = "2"
+    request.lease.client_reference = "reference-2"
+    request.lease.lease_id = "ignored"
+    request.lease.availability_tag = "tag"
+    response = await front.v0.CreateLease(request)
+
+    expected = pb.CreateLeaseResponse(lease=request.lease)
+    expected.lease.lease_id = ids.wire_id("salon-1", ids.lease_suffix("reference-2"))
+    expected.lease.lease_expiration_time.FromMilliseconds(store.now_ms + TERMS.max_lease_ms)
+    assert response == expected
+
+
+async def test_create_lease_competes_with_v2_for_the_same_slot(
+    front: FrontEnd, store: ReferenceStore
+) -> None:
+    """A slot held through one version is taken for the other."""
+    await held(front, store)
+    response = await front.v2.CreateLease(v2_lease_request(store.now_ms, reference="r-2"))
+    assert response.booking_failure.cause == v2.BookingFailure.SLOT_UNAVAILABLE
+
+    store.now_ms += 60_001
+    await front.v2.CreateLease(v2_lease_request(store.now_ms, reference="r-3"))
+    failure = await failure_of(front.v0.CreateLease(lease_request(store, reference="r-4")))
+    assert (failure.code, failure.reason) == (Code.RESOURCE_EXHAUSTED, "SLOT_UNAVAILABLE")
+
+
+async def test_create_lease_refusals_are_codes(front: FrontEnd, store: ReferenceStore) -> None:
+    """Gone slots are RESOURCE_EXHAUSTED, the caller's mistakes INVALID_ARGUMENT."""
+    request = lease_request(store, for_ms=1000)
+    await front.v0.CreateLease(request)
+    other = lease_request(store)
+    other.lease.service_id = "shave"
+    failure = await failure_of(front.v0.CreateLease(other))
+    assert (failure.code, failure.reason) == (Code.INVALID_ARGUMENT, "REFERENCE_REUSED")
+
+    failure = await failure_of(front.v0.CreateLease(lease_request(store, reference="2", for_ms=-1)))
+    assert (failure.code, failure.reason) == (Code.INVALID_ARGUMENT, "EXPIRY_TOO_SOON")
+
+    store.now_ms += 1001
+    failure = await failure_of(front.v0.CreateLease(request))
+    assert (failure.code, failure.reason) == (Code.RESOURCE_EXHAUSTED, "LEASE_EXPIRED")
+
+
+async def test_create_lease_of_nothing_names_every_missing_field(front: FrontEnd) -> None:
+    """Faults bear the paths of v0."""
+    failure = await failure_of(front.v0.CreateLease(pb.CreateLeaseRequest()))
+
+    names = (
+        "merchant_id",
+        "service_id",
+        "start_time",
+        "duration",
+        "client_reference",
+        "lease_expiration_time",
+    )
+    assert failure.violations == dict.fromkeys(
+        ["lease", *(f"lease.{name}" for name in names)], "is required"
+    )
+
+
+async def test_create_booking_books_the_slot_of_the_lease(
+    front: FrontEnd, store: ReferenceStore
+) -> None:
+    """The booking has the lease's slot, the client's data and v0's number for CONFIRMED."""
+    lease_id = await held(front, store)
+    request = booking_request(lease_id)
+
+    response = await front.v0.CreateBooking(request)
+
+    expected = pb.CreateBookingResponse()
+    booking = expected.booking
+    booking.booking_id = ids.wire_id("salon-1", ids.booking_suffix("v0", lease_id))
+    booking.merchant_id, booking.service_id = "salon-1", "haircut"
+    booking.start_time.seconds = store.now_ms // 1000 + DAY_S
+    booking.duration.seconds = 1800
+    booking.client_information.CopyFrom(request.client_information)
+    booking.payment_information.CopyFrom(request.payment_information)
+    booking.status = pb.CONFIRMED
+    assert response == expected
+
+
+async def test_create_booking_repeated_gets_the_original_even_after_a_move(
+    front: FrontEnd, store: ReferenceStore
+) -> None:
+    """The lease id is the token of v0: a repeat answers the booking as it was made."""
+    request = booking_request(await held(front, store))
+    first = await front.v0.CreateBooking(request)
+    move = pb.UpdateBookingRequest(booking={"booking_id": first.booking.booking_id})
+    move.update_mask.paths.append("start_time")
+    move.booking.start_time.seconds = first.booking.start_time.seconds + 3600
+    await front.v0.UpdateBooking(move)
+
+    assert await front.v0.CreateBooking(request) == first
+    assert len(store.bookings) == 1
+
+
+@pytest.mark.parametrize("lease_id", ["salon-1.0000000000000000000000000A", "?"])
+async def test_create_booking_with_an_unknown_lease_is_not_found(
+    front: FrontEnd, lease_id: str
+) -> None:
+    """A lease id that we never gave out is NOT_FOUND."""
+    failure = await failure_of(front.v0.CreateBooking(booking_request(lease_id)))
+
+    assert failure.code is Code.NOT_FOUND
+
+
+async def test_create_booking_with_an_expired_lease_is_not_found(
+    front: FrontEnd, store: ReferenceStore
+) -> None:
+    """v0 has no word for an expired lease."""
+    request = booking_request(await held(front, store, for_ms=1000))
+    store.now_ms += 1001
+
+    assert (await failure_of(front.v0.CreateBooking(request))).code is Code.NOT_FOUND
+
+
+async def test_create_booking_with_a_lease_that_v2_booked_is_already_exists(
+    front: FrontEnd, store: ReferenceStore
+) -> None:
+    """Versions share their leases: one that became a v2 booking is spent for v0."""
+    lease_id = await held(front, store)
+    request = v2.CreateBookingRequest(idempotency_token="t", lease_ref={"lease_id": lease_id})
+    request.slot.CopyFrom(v2_lease_request(store.now_ms).lease.slot)
+    user = request.user_information
+    user.user_id, user.given_name, user.family_name = "ada", "Ada", "Lovelace"
+    user.telephone, user.email = "+44", "ada@example.com"
+    await front.v2.CreateBooking(request)
+
+    failure = await failure_of(front.v0.CreateBooking(booking_request(lease_id)))
+
+    assert (failure.code, failure.reason) == (Code.ALREADY_EXISTS, "ALREADY_BOOKED")
+
+
+async def test_create_booking_of_nothing_names_every_missing_field(front: FrontEnd) -> None:
+    """A lease, and a telephone number, are required."""
+    failure = await failure_of(front.v0.CreateBooking(pb.CreateBookingRequest()))
+
+    assert failure.violations == dict.fromkeys(
+        ["lease_ref.lease_id", "client_information", "client_information.telephone"], "is required"
+    )
+
+
+async def test_update_booking_has_v0_numbers(front: FrontEnd, store: ReferenceStore) -> None:
+    """CANCELED is 4 in v0; cancelling twice answers the cancelled booking again."""
+    booking = await made(front, store)
+    request = pb.UpdateBookingRequest(booking={"booking_id": booking.booking_id, "status": 4})
+    request.update_mask.paths.append("status")
+
+    first = await front.v0.UpdateBooking(request)
+    again = await front.v0.UpdateBooking(request)
+
+    booking.status = pb.CANCELED
+    assert first.booking == again.booking == booking
+    assert {made.status for made in store.bookings.values()} == {BookingStatus.CANCELED}
+
+
+async def test_update_booking_refusals_are_codes(front: FrontEnd, store: ReferenceStore) -> None:
+    """A taken slot is RESOURCE_EXHAUSTED, what the rules forbid INVALID_ARGUMENT."""
+    booking = await made(front, store)
+    other = v2_lease_request(
+        store.now_ms, reference="r-2", start_s=booking.start_time.seconds + 3600
+    )
+    await front.v2.CreateLease(other)
+    move = pb.UpdateBookingRequest(booking={"booking_id": booking.booking_id})
+    move.update_mask.paths.append("start_time")
+    move.booking.start_time.seconds = booking.start_time.seconds + 3600
+    failure = await failure_of(front.v0.UpdateBooking(move))
+    assert (failure.code, failure.reason) == (Code.RESOURCE_EXHAUSTED, "SLOT_UNAVAILABLE")
+
+    cancel = pb.UpdateBookingRequest(booking={"booking_id": booking.booking_id, "status": 4})
+    cancel.update_mask.paths.append("status")
+    await front.v0.UpdateBooking(cancel)
+    failure = await failure_of(front.v0.UpdateBooking(move))
+    assert (failure.code, failure.reason) == (Code.INVALID_ARGUMENT, "BOOKING_ALREADY_CANCELLED")
+
+
+async def test_update_booking_needs_a_mask_of_v0(front: FrontEnd) -> None:
+    """In v0 the mask is required, and has v0's paths."""
+    request = pb.UpdateBookingRequest(booking={"status": 3})
+    request.update_mask.paths.extend(["slot.start_time", "status"])
+    failure = await failure_of(front.v0.UpdateBooking(request))
+    assert set(failure.violations) == {"update_mask", "booking.status", "booking.booking_id"}
+
+    failure = await failure_of(front.v0.UpdateBooking(pb.UpdateBookingRequest()))
+    assert set(failure.violations) == {"update_mask", "booking.booking_id"}
+
+
+async def test_bookings_are_shown_in_either_version(front: FrontEnd, store: ReferenceStore) -> None:
+    """A booking made through v0 is read and changed through v2, and the other way round."""
+    v0_booking = await made(front, store)
+    update = v2.UpdateBookingRequest(booking={"booking_id": v0_booking.booking_id, "status": 4})
+    seen = (await front.v2.UpdateBooking(update)).booking
+    assert seen.status == v2.NO_SHOW == 4
+    assert seen.user_information.family_name == "Lovelace"
+    assert seen.slot.start_time == v0_booking.start_time
+    assert seen.payment_information.prepayment_status == v2.PREPAYMENT_PROVIDED
+    state = await front.v2.GetBookingStatus(
+        v2.GetBookingStatusRequest(booking_id=v0_booking.booking_id)
+    )
+    assert state.booking_status == v2.NO_SHOW
+
+    back = pb.UpdateBookingRequest(booking={"booking_id": v0_booking.booking_id, "status": 1})
+    back.update_mask.paths.append("status")
+    assert (await front.v0.UpdateBooking(back)).booking == v0_booking
+
+
+@pytest.mark.parametrize(
+    ("table", "outcomes"),
+    [
+        (status.CREATE_LEASE, CreateLeaseStatus),
+        (status.CREATE_BOOKING, CreateBookingStatus),
+        (status.UPDATE_BOOKING, UpdateBookingStatus),
+        (stored.V0_NUMBERS, BookingStatus),
+        (stored.V2_NUMBERS, BookingStatus),
+    ],
+)
+def test_every_outcome_has_its_place_on_the_wire(
+    table: dict[object, object], outcomes: type[BookingStatus]
+) -> None:
+    """The tables are total."""
+    assert set(table) == set(outcomes)
