@@ -110,5 +110,32 @@ def test_script_prints_what_redis_gets() -> None:
 
 def test_every_command_explains_itself(tmp_path: Path) -> None:
     """Each command has help."""
-    for command in ("serve", "hold", "config", "script"):
+    for command in ("serve", "check", "hold", "book", "cancel", "bookings", "config", "script"):
         assert "Usage:" in run(command, "--help", cwd=tmp_path).stdout
+
+
+def test_book_with_an_expired_or_unknown_lease_says_so(service: Service) -> None:
+    """A lease that nobody remembers is the caller's fault; a second booking is a refusal."""
+    slot = ("--merchant", "salon-2", "--service", "haircut", "--start", "2027-03-01T10:00Z")
+    person = ("--given-name", "Ada", "--family-name", "L", "--telephone", "1", "--email", "a@b.c")
+    rest = ("--duration", "30m", *person, "--address", service.address)
+    unknown = run(
+        "book", *slot, *rest, "--user", "a", "--lease", "salon-2.0000000000000000000000000A"
+    )
+    assert unknown.returncode == 2
+    assert "NOT_FOUND" in unknown.stderr
+
+    assert run("book", *slot, *rest, "--user", "a").returncode == 0
+    second = run("book", *slot, *rest, "--user", "b")
+    assert second.returncode == 1
+    assert "Not booked: SLOT_UNAVAILABLE" in second.stderr
+
+
+def test_cancel_and_bookings_of_nothing_say_so(service: Service) -> None:
+    """Unknown bookings and users are named as such."""
+    cancelled = run("cancel", "--booking", "nothing", "--address", service.address)
+    listed = run("bookings", "--user", "nobody", "--address", service.address)
+
+    assert (cancelled.returncode, listed.returncode) == (2, 2)
+    assert "No such booking" in cancelled.stderr
+    assert "No such user" in listed.stderr

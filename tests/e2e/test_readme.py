@@ -73,6 +73,23 @@ def test_readme_redis_cli_lines_show_key_owner_and_remaining_time(service: Servi
     assert 200_000 < int(play(service, pttl).stdout) <= 300_000
 
 
+def test_readme_story_from_hold_to_cancelled_booking(service: Service) -> None:
+    """The hold becomes a booking, the slot has no free spot, the user sees it and cancels it."""
+    held = play(service, block("While it runs")[0])
+    (lease_id,) = re.findall(r"salon-1\.\w{26}", held.stdout)
+    book, check, bookings, cancel = block("The rest of the story")
+
+    booked = play(service, book.replace("LEASE", lease_id))
+    assert booked.stdout.startswith("Booked\n"), booked.stderr
+    (booking_id,) = re.findall(r"salon-1\.\w{26}", booked.stdout)
+    assert play(service, check).stdout == "Free spots: 0\n"
+    assert booking_id in play(service, bookings).stdout
+    cancelled = play(service, cancel.replace("BOOKING", booking_id))
+    assert re.search(r"state +│ CANCELED", cancelled.stdout), cancelled.stderr
+    assert play(service, check).stdout == "Free spots: 1\n"
+    assert booking_id not in play(service, bookings).stdout
+
+
 def test_readme_says_what_does_not_exclude_each_other() -> None:
     """Overlapping slots are held side by side for now, and the README says so (failure mode 20)."""
     assert "overlap in time do not exclude each other yet" in README

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 import leasehold
+from leasehold.cli.bookings import book, bookings, cancel, check
 from leasehold.cli.config import config
 from leasehold.cli.hold import hold
 from leasehold.cli.script import script
@@ -19,7 +20,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(serve)
+app.command()(check)
 app.command()(hold)
+app.command()(book)
+app.command()(cancel)
+app.command()(bookings)
 app.command()(config)
 app.command()(script)
 

@@ -1,0 +1,96 @@
+"""``leasehold check``, ``book``, ``cancel`` and ``bookings``."""
+
+import uuid
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from leasehold.cli import options
+from leasehold.cli.calling import add_slot, answer_of, details, granted, show_slot_time
+from leasehold.cli.console import out
+from leasehold.rpc.v2 import client
+
+User = Annotated[str, typer.Option(help="User id.")]
+
+
+def check(
+    merchant: options.Merchant,
+    service: options.Service,
+    start: options.Start,
+    duration: options.Duration,
+    staff: options.Staff = "",
+    room: options.Room = "",
+    party_size: options.PartySize = 0,
+    address: options.Address = options.DEFAULT_ADDRESS,
+) -> None:
+    """Count the free spots of a slot: CheckAvailability.
+
+    Exit code 0: there is an answer; 2: the request is at fault; 3: no answer.
+    """
+    slot = options.slot_of(merchant, service, start, duration, staff, room, party_size)
+    count = answer_of(client.check_availability(address, slot))
+    out.print(f"Free spots: {count}")
+
+
+def book(
+    merchant: options.Merchant,
+    service: options.Service,
+    start: options.Start,
+    duration: options.Duration,
+    user: User,
+    given_name: Annotated[str, typer.Option(help="Given name.")],
+    family_name: Annotated[str, typer.Option(help="Family name.")],
+    telephone: Annotated[str, typer.Option(help="Telephone number.")],
+    email: Annotated[str, typer.Option(help="E-mail address.")],
+    lease: Annotated[str, typer.Option(help="The lease to consume. Default: book directly.")] = "",
+    staff: options.Staff = "",
+    room: options.Room = "",
+    party_size: options.PartySize = 0,
+    token: Annotated[
+        str,
+        typer.Option(help="Names this booking: the same one finds it again. Default: a new one."),
+    ] = "",
+    address: options.Address = options.DEFAULT_ADDRESS,
+) -> None:
+    """Book a slot, by a lease or directly: CreateBooking.
+
+    Exit code 0: booked; 1: refused; 2: the request is at fault; 3: no answer.
+    """
+    slot = options.slot_of(merchant, service, start, duration, staff, room, party_size)
+    person = client.Person(user, given_name, family_name, telephone, email)
+    call = client.create_booking(address, slot, lease, token or str(uuid.uuid4()), person)
+    _print_booking("Booked", granted(answer_of(call), "Not booked"))
+
+
+def cancel(
+    booking: Annotated[str, typer.Option(help="Booking id.")],
+    address: options.Address = options.DEFAULT_ADDRESS,
+) -> None:
+    """Cancel a booking: UpdateBooking.
+
+    Exit code 0: cancelled; 1: refused; 2: the request is at fault; 3: no answer.
+    """
+    call = client.cancel_booking(address, booking)
+    _print_booking("Cancelled", granted(answer_of(call), "Not cancelled"))
+
+
+def bookings(user: User, address: options.Address = options.DEFAULT_ADDRESS) -> None:
+    """List a user's future bookings that stand: ListBookings.
+
+    Exit code 0: there is an answer; 2: the user is unknown; 3: no answer.
+    """
+    table = Table("booking", "merchant", "service", "slot", "state")
+    for each in answer_of(client.list_bookings(address, user)):
+        slot = each.slot
+        when = show_slot_time(slot)
+        table.add_row(each.booking_id, slot.merchant_id, slot.service_id, when, each.status)
+    out.print(table)
+
+
+def _print_booking(title: str, booked: client.Booked) -> None:
+    table = details(title)
+    table.add_row("booking", booked.booking_id)
+    add_slot(table, booked.slot)
+    table.add_row("state", booked.status)
+    out.print(table)

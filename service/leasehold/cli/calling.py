@@ -1,0 +1,56 @@
+"""How commands call a service, show slots, and end when they are refused."""
+
+import asyncio
+from collections.abc import Coroutine
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+from rich.table import Table
+
+from leasehold.cli.console import REFUSED, UNAVAILABLE, UNUSABLE, fail
+from leasehold.model.slot import Slot
+from leasehold.rpc.v2 import client
+
+Answer = TypeVar("Answer")
+
+
+def answer_of(call: Coroutine[Any, Any, Answer]) -> Answer:
+    """Return what a call answers, or say why there is no answer and end."""
+    try:
+        return asyncio.run(call)
+    except client.CallError as error:
+        fail(str(error), UNUSABLE if error.is_callers_fault else UNAVAILABLE)
+
+
+def granted(answer: Answer | client.Refused, refusal: str) -> Answer:
+    """Return what was granted, or say why it was refused and end."""
+    if isinstance(answer, client.Refused):
+        fail(f"{refusal}: {answer.cause}. {answer.description}", REFUSED)
+    return answer
+
+
+def details(title: str) -> Table:
+    """Return an empty table of names and values."""
+    return Table(title=title, title_justify="left", show_header=False)
+
+
+def add_slot(table: Table, slot: Slot) -> None:
+    """Show a slot in a table of names and values."""
+    table.add_row("merchant", slot.merchant_id)
+    table.add_row("service", slot.service_id)
+    table.add_row("slot", show_slot_time(slot))
+    resources = [("staff", slot.staff_id), ("room", slot.room_id), ("party", slot.party_size)]
+    for label, value in resources:
+        if value:
+            table.add_row(label, str(value))
+
+
+def show_slot_time(slot: Slot) -> str:
+    """Show when a slot is, for people."""
+    start = datetime.fromtimestamp(slot.start_s, UTC)
+    return f"{show_time(start)} for {timedelta(seconds=slot.duration_s)}"
+
+
+def show_time(time: datetime) -> str:
+    """Show a time for people."""
+    return f"{time:%Y-%m-%d %H:%M:%S} UTC"

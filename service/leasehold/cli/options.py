@@ -1,0 +1,46 @@
+"""Options that several commands have."""
+
+from datetime import datetime, timedelta
+from typing import Annotated
+
+import typer
+
+from leasehold.cli.values import parse_duration, parse_time
+from leasehold.model.slot import Slot
+
+Merchant = Annotated[str, typer.Option(help="Merchant id.")]
+Service = Annotated[str, typer.Option(help="Service id.")]
+Start = Annotated[
+    datetime, typer.Option(parser=parse_time, metavar="TIME", help="Like 2027-03-01T10:00Z.")
+]
+Duration = Annotated[
+    timedelta, typer.Option(parser=parse_duration, metavar="DURATION", help="Like 30m.")
+]
+Staff = Annotated[str, typer.Option(help="Staff id.")]
+Room = Annotated[str, typer.Option(help="Room id.")]
+PartySize = Annotated[int, typer.Option(help="Seats asked for.")]
+Address = Annotated[
+    str, typer.Option(envvar="LEASEHOLD_LISTEN", help="The partner listener to call.")
+]
+DEFAULT_ADDRESS = "127.0.0.1:50051"
+
+
+def slot_of(
+    merchant: str,
+    service: str,
+    start: datetime,
+    duration: timedelta,
+    staff: str,
+    room: str,
+    party_size: int,
+) -> Slot:
+    """Return the slot that a command line names."""
+    return Slot(
+        merchant_id=merchant,
+        service_id=service,
+        start_s=int(start.timestamp()),
+        duration_s=int(duration.total_seconds()),
+        staff_id=staff,
+        room_id=room,
+        party_size=party_size,
+    )
