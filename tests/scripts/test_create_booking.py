@@ -133,7 +133,7 @@ async def test_create_booking_with_an_unknown_lease_is_lease_unknown(backend: Ba
 
 
 async def test_create_booking_of_another_slot_is_lease_slot_mismatch(backend: Backend) -> None:
-    """The slot must be the leased one; the lease stays intact."""
+    """The slot must be the leased one; the lease stays intact (failure mode 22)."""
     slot = await backend.slot()
     await backend.create_lease(slot)
 
@@ -171,7 +171,7 @@ async def test_create_booking_names_the_mismatch_before_the_state_of_the_lease(
 async def test_create_booking_after_expiry_is_lease_expired_even_if_the_slot_is_free(
     backend: Backend,
 ) -> None:
-    """A payment that comes too late does not take the slot, though nobody has it."""
+    """An expired lease books nothing, though nobody has the slot (failure mode 9)."""
     slot = await backend.slot()
     lease = await backend.create_lease(slot, for_ms=200)
     await backend.wait_until(lease.expires_at_ms + 1)
@@ -183,7 +183,7 @@ async def test_create_booking_after_expiry_is_lease_expired_even_if_the_slot_is_
 async def test_create_booking_after_expiry_leaves_the_next_holder_untouched(
     backend: Backend,
 ) -> None:
-    """A payment that comes too late finds somebody else's hold, and leaves it alone."""
+    """Too late a payment leaves the next holder's hold alone (failure mode 8)."""
     slot = await backend.slot()
     lease = await backend.create_lease(slot, for_ms=200)
     await backend.wait_until(lease.expires_at_ms + 1)
@@ -284,7 +284,7 @@ async def test_create_lease_of_a_booked_slot_is_slot_unavailable(backend: Backen
 
 
 async def test_check_availability_counts_what_create_lease_would_find(backend: Backend) -> None:
-    """One spot when free; none when held, booked or begun; None when too far ahead."""
+    """What looks free can be held, and what does not cannot (failure mode 24)."""
     store, slot = backend.store(), await backend.slot()
     assert await store.check_availability(slot, soon()) == 1
 
@@ -312,7 +312,7 @@ async def test_get_booking_of_nothing_is_none(backend: Backend) -> None:
 async def test_create_booking_around_the_expiry(
     fake: Backend, fake_clock: FakeClock, past_expiry_ms: int, status: CreateBookingStatus
 ) -> None:
-    """A hold can be booked through its last millisecond, and not in the next one."""
+    """A hold is booked through its last millisecond, not in the next (failure mode 23)."""
     slot = await fake.slot()
     lease = await fake.create_lease(slot, for_ms=60_000)
     fake_clock.now_ms = lease.expires_at_ms + past_expiry_ms
@@ -343,7 +343,7 @@ async def test_create_booking_of_whatever_the_lease_holds(backend: Backend) -> N
 async def test_create_booking_raced_for_the_last_spot_makes_one_booking(
     backend: Backend, with_leases: bool
 ) -> None:
-    """Of 200 callers who want the spot, by leases or directly, one gets a booking."""
+    """Of 200 callers, by leases or directly, one gets a booking (failure mode 19)."""
     slot = await backend.slot()
     if with_leases:
         await backend.create_lease(slot, "r-7")
