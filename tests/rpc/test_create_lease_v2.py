@@ -1,4 +1,3 @@
-from enum import StrEnum
 from typing import Any
 
 import grpc
@@ -11,9 +10,6 @@ from tests.rpc.conftest import FrontEnd
 
 from leasehold.generated.ext.maps.booking.partner.v2 import booking_service_pb2 as pb
 from leasehold.model import ids
-from leasehold.model.booking import CreateBookingStatus, UpdateBookingStatus
-from leasehold.model.lease import CreateLeaseStatus
-from leasehold.rpc.v2 import status
 
 INVALID_ARGUMENT = grpc.StatusCode.INVALID_ARGUMENT
 
@@ -305,18 +301,3 @@ async def test_create_lease_of_garbage_is_invalid_argument(front: FrontEnd, garb
 
     assert failure.code is INVALID_ARGUMENT
     assert failure.has(error_details_pb2.BadRequest)
-
-
-@pytest.mark.parametrize(
-    ("table", "outcomes"),
-    [
-        (status.CREATE_LEASE, CreateLeaseStatus),
-        (status.CREATE_BOOKING, CreateBookingStatus),
-        (status.UPDATE_BOOKING, UpdateBookingStatus),
-    ],
-)
-def test_every_outcome_has_its_place_on_the_wire(
-    table: status.Table, outcomes: type[StrEnum]
-) -> None:
-    """The tables are total: each outcome of the store is a grant, a refusal or an error."""
-    assert set(table) == set(outcomes)

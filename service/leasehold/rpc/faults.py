@@ -4,6 +4,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from leasehold.model import checks
 from leasehold.model.errors import InvalidRequestError, Violation
 
 # The years 0001 to 9999, as timestamp.proto promises them.
@@ -34,6 +35,12 @@ class Faults:
         if not is_there:
             self.note(path, "is required")
         return is_there
+
+    def note_texts(self, message: Message, path: str) -> None:
+        """Note every text of a message that is too long."""
+        for field, value in message.ListFields():
+            if isinstance(value, str):
+                self.note(f"{path}.{field.name}", checks.text_fault(value))
 
     def required_timestamp_ms(self, message: Message, name: str, path: str) -> int:
         """Return the epoch milliseconds of a field that must be there."""

@@ -55,6 +55,7 @@ def create_booking_command(request: pb.CreateBookingRequest) -> CreateBooking:
     faults.note(f"{path}.telephone", checks.text_fault(client.telephone, required=True))
     for name in ("given_name", "family_name", "email"):
         faults.note(f"{path}.{name}", checks.text_fault(getattr(client, name)))
+    faults.note_texts(client.address, f"{path}.address")
     faults.raise_if_any()
     lease = ids.parse_wire_id(lease_id)
     if not lease:
@@ -98,8 +99,9 @@ def update_booking_command(request: pb.UpdateBookingRequest, max_slot_s: float) 
     if "status" in paths:
         status = _STATES.get(wanted.status)
         faults.note("booking.status", None if status else "is not a state of a booking")
-        if status is BookingStatus.CANCELED and len(paths) > 1:
-            faults.note("update_mask", "cannot cancel a booking and change it as well")
+    if status is BookingStatus.CANCELED:
+        # What is cancelled has no slot, so whatever times come along are not looked at.
+        paths = {"status"}
     if "start_time" in paths:
         start_s = read_start_s(wanted, "booking", faults)
     if "duration" in paths:

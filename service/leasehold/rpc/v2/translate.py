@@ -71,6 +71,8 @@ def _check_user(user: pb.UserInformation, faults: Faults) -> None:
     faults.note(f"{path}.family_name", checks.name_fault(user.family_name))
     faults.note(f"{path}.telephone", checks.text_fault(user.telephone, required=True))
     faults.note(f"{path}.email", checks.text_fault(user.email, required=True))
+    faults.note(f"{path}.language_code", checks.text_fault(user.language_code))
+    faults.note_texts(user.address, f"{path}.address")
 
 
 def _booked(request: pb.CreateBookingRequest, slot: Slot) -> pb.CreateBookingResponse:
@@ -141,8 +143,9 @@ def update_booking_command(request: pb.UpdateBookingRequest, max_slot_s: float) 
     if "status" in paths:
         status = _STATES.get(wanted.status)
         faults.note("booking.status", None if status else "is not a state of a booking")
-        if status is BookingStatus.CANCELED and len(paths) > 1:
-            faults.note("update_mask", "cannot cancel a booking and change it as well")
+    if status is BookingStatus.CANCELED:
+        # What is cancelled has no slot, so whatever slot comes along is not looked at.
+        paths = {"status"}
     if "slot.start_time" in paths:
         start_s = read_start_s(slot, "booking.slot", faults)
     if "slot.duration" in paths:

@@ -1,3 +1,6 @@
+from collections.abc import Callable
+from typing import Any
+
 import grpc
 import pytest
 from tests.backends import TERMS
@@ -9,10 +12,14 @@ from tests.rpc.conftest import FrontEnd
 from leasehold.generated.ext.maps.booking.partner.v0 import booking_service_pb2 as pb
 from leasehold.generated.ext.maps.booking.partner.v2 import booking_service_pb2 as v2
 from leasehold.model import ids
-from leasehold.model.booking import BookingStatus, CreateBookingStatus, UpdateBookingStatus
-from leasehold.model.lease import CreateLeaseStatus
-from leasehold.rpc import stored
-from leasehold.rpc.v0 import status
+from leasehold.model.booking import (
+    BookingStatus,
+    CreateBooking,
+    CreateBookingOutcome,
+    CreateBookingStatus,
+)
+from leasehold.model.deadline import Deadline
+from leasehold.model.store import LeaseStore
 
 Code = grpc.StatusCode
 DAY_S = 86_400
@@ -54,7 +61,7 @@ async def made(front: FrontEnd, store: ReferenceStore) -> pb.Booking:
     return booking
 
 
-async def test_create_lease_echoes_the_request_with_id_and_expiry(
+async def test_l4_v0_lease_comes_back_as_it_was_sent(
     front: FrontEnd, store: ReferenceStore
 ) -> None:
     """Resources come back present when they were sent, and absent when not."""
@@ -74,7 +81,7 @@ async def test_create_lease_echoes_the_request_with_id_and_expiry(
     assert response == expected
 
 
-async def test_create_lease_competes_with_v2_for_the_same_slot(
+async def test_one_key_space_for_clients_of_both_versions(
     front: FrontEnd, store: ReferenceStore
 ) -> None:
     """A slot held through one version is taken for the other."""
@@ -88,7 +95,9 @@ async def test_create_lease_competes_with_v2_for_the_same_slot(
     assert (failure.code, failure.reason) == (Code.RESOURCE_EXHAUSTED, "SLOT_UNAVAILABLE")
 
 
-async def test_create_lease_refusals_are_codes(front: FrontEnd, store: ReferenceStore) -> None:
+async def test_v0_create_lease_resource_exhausted_when_the_slot_is_gone(
+    front: FrontEnd, store: ReferenceStore
+) -> None:
     """Gone slots are RESOURCE_EXHAUSTED, the caller's mistakes INVALID_ARGUMENT."""
     request = lease_request(store, for_ms=1000)
     await front.v0.CreateLease(request)
@@ -105,7 +114,7 @@ async def test_create_lease_refusals_are_codes(front: FrontEnd, store: Reference
     assert (failure.code, failure.reason) == (Code.RESOURCE_EXHAUSTED, "LEASE_EXPIRED")
 
 
-async def test_create_lease_of_nothing_names_every_missing_field(front: FrontEnd) -> None:
+async def test_v0_create_lease_invalid_argument_names_every_missing_field(front: FrontEnd) -> None:
     """Faults bear the paths of v0."""
     failure = await failure_of(front.v0.CreateLease(pb.CreateLeaseRequest()))
 
@@ -122,7 +131,7 @@ async def test_create_lease_of_nothing_names_every_missing_field(front: FrontEnd
     )
 
 
-async def test_create_booking_books_the_slot_of_the_lease(
+async def test_l7_v0_booking_takes_the_slot_of_the_lease(
     front: FrontEnd, store: ReferenceStore
 ) -> None:
     """The booking has the lease's slot, the client's data and v0's number for CONFIRMED."""
@@ -143,7 +152,7 @@ async def test_create_booking_books_the_slot_of_the_lease(
     assert response == expected
 
 
-async def test_create_booking_repeated_gets_the_original_even_after_a_move(
+async def test_v0_create_booking_key_is_the_lease_id_even_after_a_move(
     front: FrontEnd, store: ReferenceStore
 ) -> None:
     """The lease id is the token of v0: a repeat answers the booking as it was made."""
@@ -159,7 +168,7 @@ async def test_create_booking_repeated_gets_the_original_even_after_a_move(
 
 
 @pytest.mark.parametrize("lease_id", ["salon-1.0000000000000000000000000A", "?"])
-async def test_create_booking_with_an_unknown_lease_is_not_found(
+async def test_v0_create_booking_not_found_for_an_unknown_lease(
     front: FrontEnd, lease_id: str
 ) -> None:
     """A lease id that we never gave out is NOT_FOUND."""
@@ -168,9 +177,7 @@ async def test_create_booking_with_an_unknown_lease_is_not_found(
     assert failure.code is Code.NOT_FOUND
 
 
-async def test_create_booking_with_an_expired_lease_is_not_found(
-    front: FrontEnd, store: ReferenceStore
-) -> None:
+async def test_l10_v0_expired_lease_is_not_found(front: FrontEnd, store: ReferenceStore) -> None:
     """v0 has no word for an expired lease."""
     request = booking_request(await held(front, store, for_ms=1000))
     store.now_ms += 1001
@@ -178,7 +185,7 @@ async def test_create_booking_with_an_expired_lease_is_not_found(
     assert (await failure_of(front.v0.CreateBooking(request))).code is Code.NOT_FOUND
 
 
-async def test_create_booking_with_a_lease_that_v2_booked_is_already_exists(
+async def test_v0_create_booking_already_exists_when_v2_booked_the_lease(
     front: FrontEnd, store: ReferenceStore
 ) -> None:
     """Versions share their leases: one that became a v2 booking is spent for v0."""
@@ -195,7 +202,9 @@ async def test_create_booking_with_a_lease_that_v2_booked_is_already_exists(
     assert (failure.code, failure.reason) == (Code.ALREADY_EXISTS, "ALREADY_BOOKED")
 
 
-async def test_create_booking_of_nothing_names_every_missing_field(front: FrontEnd) -> None:
+async def test_v0_create_booking_invalid_argument_names_every_missing_field(
+    front: FrontEnd,
+) -> None:
     """A lease, and a telephone number, are required."""
     failure = await failure_of(front.v0.CreateBooking(pb.CreateBookingRequest()))
 
@@ -204,7 +213,9 @@ async def test_create_booking_of_nothing_names_every_missing_field(front: FrontE
     )
 
 
-async def test_update_booking_has_v0_numbers(front: FrontEnd, store: ReferenceStore) -> None:
+async def test_update_cancel_has_v0_numbers_and_may_be_repeated(
+    front: FrontEnd, store: ReferenceStore
+) -> None:
     """CANCELED is 4 in v0; cancelling twice answers the cancelled booking again."""
     booking = await made(front, store)
     request = pb.UpdateBookingRequest(booking={"booking_id": booking.booking_id, "status": 4})
@@ -218,7 +229,9 @@ async def test_update_booking_has_v0_numbers(front: FrontEnd, store: ReferenceSt
     assert {made.status for made in store.bookings.values()} == {BookingStatus.CANCELED}
 
 
-async def test_update_booking_refusals_are_codes(front: FrontEnd, store: ReferenceStore) -> None:
+async def test_v0_update_booking_not_found_or_resource_exhausted_when_it_cannot_be_moved(
+    front: FrontEnd, store: ReferenceStore
+) -> None:
     """A taken slot is RESOURCE_EXHAUSTED, what the rules forbid INVALID_ARGUMENT."""
     booking = await made(front, store)
     other = v2_lease_request(
@@ -238,7 +251,7 @@ async def test_update_booking_refusals_are_codes(front: FrontEnd, store: Referen
     assert (failure.code, failure.reason) == (Code.INVALID_ARGUMENT, "BOOKING_ALREADY_CANCELLED")
 
 
-async def test_update_booking_needs_a_mask_of_v0(front: FrontEnd) -> None:
+async def test_v0_update_booking_invalid_argument_without_a_mask_of_v0(front: FrontEnd) -> None:
     """In v0 the mask is required, and has v0's paths."""
     request = pb.UpdateBookingRequest(booking={"status": 3})
     request.update_mask.paths.extend(["slot.start_time", "status"])
@@ -249,7 +262,9 @@ async def test_update_booking_needs_a_mask_of_v0(front: FrontEnd) -> None:
     assert set(failure.violations) == {"update_mask", "booking.booking_id"}
 
 
-async def test_bookings_are_shown_in_either_version(front: FrontEnd, store: ReferenceStore) -> None:
+async def test_bookings_across_versions_are_shown_and_changed_in_either(
+    front: FrontEnd, store: ReferenceStore
+) -> None:
     """A booking made through v0 is read and changed through v2, and the other way round."""
     v0_booking = await made(front, store)
     update = v2.UpdateBookingRequest(booking={"booking_id": v0_booking.booking_id, "status": 4})
@@ -268,18 +283,29 @@ async def test_bookings_are_shown_in_either_version(front: FrontEnd, store: Refe
     assert (await front.v0.UpdateBooking(back)).booking == v0_booking
 
 
-@pytest.mark.parametrize(
-    ("table", "outcomes"),
-    [
-        (status.CREATE_LEASE, CreateLeaseStatus),
-        (status.CREATE_BOOKING, CreateBookingStatus),
-        (status.UPDATE_BOOKING, UpdateBookingStatus),
-        (stored.V0_NUMBERS, BookingStatus),
-        (stored.V2_NUMBERS, BookingStatus),
-    ],
-)
-def test_every_outcome_has_its_place_on_the_wire(
-    table: dict[object, object], outcomes: type[BookingStatus]
+async def test_v0_create_lease_already_exists_never_arises(
+    front: FrontEnd, store: ReferenceStore
 ) -> None:
-    """The tables are total."""
-    assert set(table) == set(outcomes)
+    """v0 names a client by its reference only: the same one on the same slot is a repeat."""
+    first = await front.v0.CreateLease(lease_request(store))
+
+    assert await front.v0.CreateLease(lease_request(store)) == first
+
+
+async def test_v0_create_booking_resource_exhausted_stands_for_a_lost_slot(
+    serve: Callable[[LeaseStore], Any], store: ReferenceStore
+) -> None:
+    """A held lease keeps its spot, so only a store that says otherwise can show this code."""
+
+    class LosingStore(ReferenceStore):
+        async def create_booking(
+            self, _command: CreateBooking, _deadline: Deadline
+        ) -> CreateBookingOutcome:
+            return CreateBookingOutcome(CreateBookingStatus.SLOT_UNAVAILABLE)
+
+    front = await serve(LosingStore(store.terms, store.now_ms))
+    request = booking_request("salon-1.0000000000000000000000000A")
+
+    failure = await failure_of(front.v0.CreateBooking(request))
+
+    assert (failure.code, failure.reason) == (Code.RESOURCE_EXHAUSTED, "SLOT_UNAVAILABLE")
