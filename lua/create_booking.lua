@@ -16,6 +16,7 @@
 -- ARGV[13] retention_ms        integer  how long the record outlives the slot
 -- ARGV[14] booking_prefix      string   what precedes the suffix in the booking keys of this merchant
 -- ARGV[15] slot_prefix         string   what precedes the slot in the slot keys of this merchant
+-- ARGV[16] additional_request  string   the user's words to the merchant, 0-4096 bytes
 -- Returns {status, ...} in order of precedence:
 --   replayed                original slot  the token made this booking already
 --   token_reused                      the token belongs to another slot, lease or user
@@ -54,6 +55,7 @@ local max_advance_ms = tonumber(ARGV[12])
 local retention_ms = tonumber(ARGV[13])
 local booking_prefix = ARGV[14]
 local slot_prefix = ARGV[15]
+local additional_request = ARGV[16]
 
 local now = now_ms()
 
@@ -114,7 +116,8 @@ redis.call('HSET', booking_key,
   'user', user,
   'lease', lease_suffix,
   'status', 'confirmed',
-  'original', original)
+  'original', original,
+  'additional_request', additional_request)
 redis.call('PEXPIREAT', booking_key, ends_at)
 if lease_suffix ~= '' then
   redis.call('HSET', lease_key, 'booking', booking_suffix)

@@ -46,13 +46,15 @@ async def test_create_booking_consumes_the_lease(backend: Backend) -> None:
     slot = await backend.slot(staff_id="anna")
     await backend.create_lease(slot)
 
-    outcome = await book(backend, slot)
+    outcome = await book(backend, slot, additional_request="no onions")
 
     assert outcome == CreateBookingOutcome(Status.CREATED, b"original \xff", slot)
     assert await backend.owner(slot) == owner_of()
     found = await backend.dump()
     lease, _ = found[keys.lease_key(backend.merchant, ids.lease_suffix("reference-1"))]
     assert lease["booking"] == ids.booking_suffix("v2", "token-1")
+    booking, _ = found[keys.booking_key(backend.merchant, ids.booking_suffix("v2", "token-1"))]
+    assert booking["additional_request"] == "no onions"
     record = await backend.store().get_booking(reference(merchant=backend.merchant), soon())
     assert record == BookingRecord("v2", b"original \xff", BookingStatus.CONFIRMED, slot)
 

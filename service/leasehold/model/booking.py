@@ -30,6 +30,8 @@ class CreateBooking:
     original: bytes
     """The response to this request, opaque to the store. It may hold personal data."""
     lease: ids.Reference | None = None
+    additional_request: str = ""
+    """The user's words to the merchant. They may hold personal data."""
 
     @property
     def merchant_id(self) -> str:

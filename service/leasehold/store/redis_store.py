@@ -111,6 +111,7 @@ class RedisStore:
                 terms.booking_retention_ms,
                 keys.booking_key(merchant_id, ""),
                 keys.slot_prefix(merchant_id),
+                command.additional_request,
             ],
             deadline,
         )

@@ -61,6 +61,7 @@ def create_booking_command(request: pb.CreateBookingRequest, max_slot_s: float) 
         user_id=request.user_information.user_id,
         original=_booked(request, slot).SerializeToString(),
         lease=lease,
+        additional_request=request.additional_request,
     )
 
 
