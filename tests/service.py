@@ -11,6 +11,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +137,11 @@ def run(
         timeout=60,
         check=False,
     )
+
+
+def in_a_hundred_days() -> str:
+    """Return a day that is always ahead, as it is typed."""
+    return f"{datetime.now(UTC) + timedelta(days=100):%Y-%m-%d}"
 
 
 def now_ms() -> int:

@@ -60,6 +60,8 @@ async def serve(settings: Settings, redis_url: str, announce: Callable[[Serving]
             v2, v0, health, calls, reflects=settings.reflects("listen")
         )
         operators = server.operator_listener(health, reflects=settings.reflects("operator_listen"))
+        for listener in (partners, operators):
+            stack.push_async_callback(listener.stop, None)
         serving = Serving(
             partners=await _start(partners, settings, "listen"),
             operators=await _start(operators, settings, "operator_listen"),
@@ -67,10 +69,15 @@ async def serve(settings: Settings, redis_url: str, announce: Callable[[Serving]
         )
         following = asyncio.create_task(readiness.follow_store())
         announce(serving)
-        await stop.wait()
+        stopped = asyncio.create_task(stop.wait())
+        await asyncio.wait({stopped, following}, return_when=asyncio.FIRST_COMPLETED)
+        if following.done():
+            # Readiness that nobody updates would be a lie, so the process ends with it.
+            following.result()
         await _drain(readiness, calls, [partners, operators], settings.drain_grace_s)
-        # The store is closed next, and must not be asked any more by then.
-        await following
+        # The store is closed next, and had better not be asked any more by then.
+        await asyncio.wait({following}, timeout=_LAST_WORDS_S)
+        _log.info("stopped")
 
 
 async def _open_store(settings: Settings, url: str, stack: AsyncExitStack) -> RedisStore:
@@ -89,7 +96,9 @@ async def _open_store(settings: Settings, url: str, stack: AsyncExitStack) -> Re
 def _readiness(settings: Settings, store: RedisStore) -> Readiness:
     metrics.build_info.labels(leasehold.__version__).set(1)
     every_slot_exists = Finding(
-        "inventory", "warning", "open: every well-formed future slot counts as one that exists"
+        "inventory",
+        "warning",
+        f"{settings.inventory}: every well-formed future slot counts as one that exists",
     )
 
     async def ping() -> None:
@@ -140,4 +149,3 @@ async def _drain(
         _log.warning("calls_cut_off")
     # Watchers of health never finish by themselves, so they do not get the whole grace.
     await asyncio.gather(*stopping, *(listener.stop(_LAST_WORDS_S) for listener in listeners))
-    _log.info("stopped")

@@ -39,16 +39,10 @@ class Address(NamedTuple):
 
 
 def _parse_address(text: str) -> Address:
-    host, separator, port = text.rpartition(":")
-    if (
-        not separator
-        or not host
-        or not port.isascii()
-        or not port.isdigit()
-        or int(port) > _LAST_PORT
-    ):
+    match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\[\]:\s]+)):([0-9]{1,5})", text)
+    if not match or int(match[3]) > _LAST_PORT:
         raise ValueError("is not an address")
-    return Address(host.removeprefix("[").removesuffix("]"), int(port))
+    return Address(match[1] or match[2], int(match[3]))
 
 
 def _check_address(text: str) -> str:
@@ -57,17 +51,23 @@ def _check_address(text: str) -> str:
 
 
 def _check_redis_url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("redis", "rediss", "unix"):
+    # No message of the library's: it could hold a piece of the password.
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme == "unix" or (bool(parts.hostname) and parts.port != 0)
+    except ValueError:
+        usable = False
+    if not usable or parts.scheme not in ("redis", "rediss", "unix"):
         raise ValueError("is not a Redis URL")
-    if parts.scheme != "unix" and (not parts.hostname or parts.port == 0):
-        raise ValueError("names no host")
+    if parts.scheme != "unix" and not re.fullmatch(r"(?:/\d*)?", parts.path):
+        raise ValueError("names no database by its number")
+    if parts.fragment or not re.fullmatch(r"(?:db=\d+)?", parts.query):
+        raise ValueError("carries options; timeouts and the like have settings of their own")
     return url
 
 
 AddressText = Annotated[str, AfterValidator(_check_address)]
 Seconds = float
-_EMBEDDED_DIR = "leasehold/embedded in the user's data directory"
 _ADDRESS = "host:port; port 0 takes any free one"
 
 
@@ -309,4 +309,4 @@ def _plain(value: object) -> str:
 def hide_password(url: str) -> str:
     """Return a URL without its password, for people and logs."""
     url = re.sub(r"^([\w+]+://[^:@/?]*):.*@", r"\1:***@", url)
-    return re.sub(r"\?.*password=.*", "?***", url)
+    return re.sub(r"\?.*", "?***", url)

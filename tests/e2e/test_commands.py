@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.service import Service, run, serving
+from tests.service import Service, in_a_hundred_days, run, serving
 
 import leasehold
 from leasehold.store import scripts
@@ -20,7 +20,10 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 
 def hold(
-    service: Service, *more: str, start: str = "2027-03-01T10:00Z", duration: str = "30m"
+    service: Service,
+    *more: str,
+    start: str = f"{in_a_hundred_days()}T10:00Z",
+    duration: str = "30m",
 ) -> subprocess.CompletedProcess[str]:
     """Run `leasehold hold` with the README's slot."""
     slot = ("--merchant", "salon-1", "--service", "haircut", "--start", start)
@@ -33,7 +36,7 @@ def test_hold_prints_the_lease_and_a_second_caller_is_told(service: Service) -> 
     first = hold(service, "--reference", "r-1")
     assert first.returncode == 0, first.stderr
     assert re.search(r"lease +│ salon-1\.[0-9A-Z]{26} ", first.stdout)
-    assert "2027-03-01 10:00:00 UTC for 0:30:00" in first.stdout
+    assert f"{in_a_hundred_days()} 10:00:00 UTC for 0:30:00" in first.stdout
 
     second = hold(service)
     assert second.returncode == 1
@@ -61,6 +64,9 @@ def test_hold_shows_every_field_at_fault(service: Service) -> None:
         ("2027-03-01T10:00", "30m", "names no offset"),
         ("tomorrow", "30m", "is not a time like"),
         ("2027-03-01T10:00Z", "half an hour", "is not a duration like"),
+        ("2027-03-01T10:00Z", "900000000h", "is longer than a hundred years"),
+        ("2027-03-01T10:00:00.9Z", "30m", "has a fraction of a second"),
+        ("0001-01-01T00:00+14:00", "30m", "lies before the year 1"),
     ],
 )
 def test_hold_explains_what_cannot_be_read(
@@ -116,7 +122,14 @@ def test_every_command_explains_itself(tmp_path: Path) -> None:
 
 def test_book_with_an_expired_or_unknown_lease_says_so(service: Service) -> None:
     """A lease that nobody remembers is the caller's fault; a second booking is a refusal."""
-    slot = ("--merchant", "salon-2", "--service", "haircut", "--start", "2027-03-01T10:00Z")
+    slot = (
+        "--merchant",
+        "salon-2",
+        "--service",
+        "haircut",
+        "--start",
+        f"{in_a_hundred_days()}T10:00Z",
+    )
     person = ("--given-name", "Ada", "--family-name", "L", "--telephone", "1", "--email", "a@b.c")
     rest = ("--duration", "30m", *person, "--address", service.address)
     unknown = run(
@@ -139,3 +152,20 @@ def test_cancel_and_bookings_of_nothing_say_so(service: Service) -> None:
     assert (cancelled.returncode, listed.returncode) == (2, 2)
     assert "No such booking" in cancelled.stderr
     assert "No such user" in listed.stderr
+
+
+def test_hold_shows_ids_as_they_are(service: Service) -> None:
+    """Neither markup nor the names of emoji mean anything in an id."""
+    held = hold(service, "--staff", "[/x]", "--room", "[bold]:cat:")
+
+    assert held.returncode == 0, held.stderr
+    assert re.search(r"staff +│ \[/x\] ", held.stdout)
+    assert re.search(r"room +│ \[bold\]:cat: ", held.stdout)
+
+
+def test_hold_of_what_no_message_can_carry_says_so(service: Service) -> None:
+    """A party that is too large for the API is a fault of the command line."""
+    ended = hold(service, "--party-size", "3000000000")
+
+    assert ended.returncode == 2
+    assert "Traceback" not in ended.stderr

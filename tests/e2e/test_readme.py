@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 from tests.servers import binary
-from tests.service import Service, environment, serving
+from tests.service import Service, environment, in_a_hundred_days, serving
 
+# The README's slot lies ahead for a while only; the tests play its story on a later day.
+DAY = "2027-03-01"
 README = (Path(__file__).parents[2] / "README.md").read_text()
 
 
@@ -35,7 +37,7 @@ def play(service: Service, line: str) -> subprocess.CompletedProcess[str]:
     port = service.told["redis_url"].rpartition(":")[2].removesuffix("/0")
     folders = [Path(sys.executable).parent, binary("redis62").parent]
     return subprocess.run(
-        ["sh", "-c", line.replace("-p 6390", f"-p {port}")],
+        ["sh", "-c", line.replace("-p 6390", f"-p {port}").replace(DAY, in_a_hundred_days())],
         env={
             **environment(LISTEN=service.address),
             "PATH": os.pathsep.join([*map(str, folders), os.environ["PATH"]]),
@@ -68,7 +70,7 @@ def test_readme_redis_cli_lines_show_key_owner_and_remaining_time(service: Servi
     scan, get, pttl = block("The key in Redis")
 
     (key,) = play(service, scan).stdout.split()
-    assert f"'{key}'" in get
+    assert f"'{key}'".replace(in_a_hundred_days(), DAY) in get
     assert play(service, get).stdout.strip() == f"lease {suffix}"
     assert 200_000 < int(play(service, pttl).stdout) <= 300_000
 

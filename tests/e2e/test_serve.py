@@ -1,18 +1,23 @@
 """The program as a whole: started as its users start it."""
 
 import asyncio
+import json
 import signal
+import subprocess
+import sys
 import time
+import urllib.request
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
+import redis
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tests.calls import SERVICE, lease_request, read_failure
 from tests.proxy import proxy_to
 from tests.servers import RedisServer, poll, running
-from tests.service import Service, now_ms, run, serving
+from tests.service import ANY_PORT, Service, environment, now_ms, run, serving
 
 from leasehold.generated.ext.maps.booking.partner.v2 import booking_service_pb2 as pb
 from leasehold.generated.ext.maps.booking.partner.v2 import booking_service_pb2_grpc as pb_grpc
@@ -237,6 +242,71 @@ def refuses(service: Service) -> bool:
         except grpc.RpcError as error:
             return bool(error.code() is grpc.StatusCode.UNAVAILABLE)
     return False
+
+
+def test_a_lost_log_costs_no_call(tmp_path: Path) -> None:
+    """Nobody reads standard error any more: calls are answered, and SIGTERM still drains."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "leasehold", "serve", "--embedded"],
+        env={**environment(), **ANY_PORT, "LEASEHOLD_EMBEDDED_DIR": str(tmp_path)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stderr
+        told = json.loads(process.stderr.readline())
+        process.stderr.close()
+        with grpc.insecure_channel(told["listen"]) as channel:
+            stub = pb_grpc.BookingServiceStub(channel)
+            for number in range(3):
+                request = lease_request(now_ms(), merchant=f"m-{number}")
+                assert stub.CreateLease(request, timeout=10).HasField("lease")
+        process.terminate()
+        assert process.wait(20) == 0
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_serve_prints_where_everything_can_be_reached(tmp_path: Path) -> None:
+    """On the console a table names listeners, metrics and store, each by its address."""
+    process = subprocess.Popen(
+        [sys.executable, "-u", "-m", "leasehold", "serve", "--embedded"],
+        env={
+            **environment(),
+            **ANY_PORT,
+            "LEASEHOLD_EMBEDDED_DIR": str(tmp_path),
+            "LEASEHOLD_LOG_FORMAT": "console",
+            "COLUMNS": "200",
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        assert process.stdout
+        rows = {}
+        while "data" not in rows:
+            line = process.stdout.readline()
+            assert line, "the service ended by itself"
+            cells = [cell.strip() for cell in line.split("│")]
+            if len(cells) == 4:
+                rows[cells[1]] = cells[2]
+        with grpc.insecure_channel(rows["gRPC, operators"]) as channel:
+            health_stub(channel).Check(health_pb2.HealthCheckRequest(), timeout=5)
+        with grpc.insecure_channel(rows["gRPC, partners"]) as channel:
+            stub = pb_grpc.BookingServiceStub(channel)
+            assert stub.CreateLease(lease_request(now_ms()), timeout=10).HasField("lease")
+        with urllib.request.urlopen(rows["metrics"], timeout=5) as response:  # noqa: S310
+            assert b"leasehold_outcomes_total" in response.read()
+        port = int(rows["store"].removeprefix("redis-cli -p "))
+        with redis.Redis(port=port) as client:
+            assert client.ping()
+        assert rows["data"] == str(tmp_path)
+    finally:
+        process.terminate()
+        process.communicate(timeout=20)
 
 
 def test_ops_listener_tells_what_it_should(tmp_path: Path) -> None:

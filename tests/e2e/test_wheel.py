@@ -16,10 +16,13 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel of this checkout."""
+    """The wheel, made the long way: checkout, source archive, wheel."""
     folder = tmp_path_factory.mktemp("wheel")
+    build = ("-m", "hatchling", "build", "-t", "sdist", "-d", folder)
+    subprocess.run([sys.executable, *build], cwd=ROOT, check=True, capture_output=True)
+    (archive,) = folder.glob("*.tar.gz")
     command = ("-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--quiet")
-    subprocess.run([sys.executable, *command, "--wheel-dir", folder, ROOT], check=True)
+    subprocess.run([sys.executable, *command, "--wheel-dir", folder, archive], check=True)
     (built,) = folder.glob("*.whl")
     return built
 
@@ -55,6 +58,8 @@ def test_wheel_carries_every_script_and_include(wheel: Path) -> None:
         f"leasehold/lua/{path.relative_to(ROOT / 'lua')}" for path in ROOT.glob("lua/**/*.lua")
     }
     assert packed == on_disk
+    with zipfile.ZipFile(wheel) as archive:
+        assert "leasehold/py.typed" in archive.namelist()
     assert on_disk
 
 

@@ -74,7 +74,18 @@ def test_a_number_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, value
 
 
 @pytest.mark.parametrize(
-    "url", ["http://example.com", "redis:///7", "localhost:6379", "redis://h:x", "redis://h:99999"]
+    "url",
+    [
+        "http://example.com",
+        "redis:///7",
+        "localhost:6379",
+        "redis://h:x",
+        "redis://h:99999",
+        "redis://user:se/cret@h:1/0",
+        "redis://user:se?cret@h:1/0",
+        "redis://h/cret",
+        "redis://h:1/0?socket_timeout=cret",
+    ],
 )
 def test_a_redis_url_that_is_none_is_refused_without_repeating_it(
     monkeypatch: pytest.MonkeyPatch, url: str
@@ -84,6 +95,8 @@ def test_a_redis_url_that_is_none_is_refused_without_repeating_it(
 
     assert fault.startswith("LEASEHOLD_REDIS_URL: ")
     assert url not in fault
+    assert "cret" not in fault
+    assert "'" not in fault
 
 
 def test_a_minimum_above_the_maximum_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,6 +116,13 @@ def test_listening_beyond_loopback_needs_an_explicit_setting(
 
     monkeypatch.setenv("LEASEHOLD_ALLOW_PLAINTEXT", "true")
     assert str(load().address("ops_listen")) == address
+
+
+@pytest.mark.parametrize("address", ["::1", "[127.0.0.1:1", "a]:1", ":1", "h:", "h:1x", "h:70000"])
+def test_an_address_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    """Host and port, IPv6 in brackets; anything else is not guessed at."""
+    (fault,) = faults(monkeypatch, LISTEN=address)
+    assert "is not an address" in fault
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "[::1]:1", "localhost:1", "127.8.8.8:1"])
@@ -144,6 +164,7 @@ def test_unknown_names_are_found_with_what_they_may_have_meant() -> None:
         ("redis://:secret@h:1/0", "redis://:***@h:1/0"),
         ("redis://:se:cr@et@h:1/0", "redis://:***@h:1/0"),
         ("redis://h:1/0?password=secret", "redis://h:1/0?***"),
+        ("redis://h:1/0?pass%77ord=secret", "redis://h:1/0?***"),
         ("unix:///tmp/s?db=0&password=secret", "unix:///tmp/s?***"),
         ("redis://user@h:1/0", "redis://user@h:1/0"),
         ("redis://h:1/0", "redis://h:1/0"),

@@ -7,8 +7,8 @@ import typer
 from rich.table import Table
 
 from leasehold.cli import options
-from leasehold.cli.calling import add_slot, answer_of, details, granted, show_slot_time
-from leasehold.cli.console import out
+from leasehold.cli.calling import add_slot, answer_of, granted, show_slot_time
+from leasehold.cli.console import details, out
 from leasehold.rpc.v2 import client
 
 User = Annotated[str, typer.Option(help="User id.")]

@@ -20,6 +20,9 @@ def answer_of(call: Coroutine[Any, Any, Answer]) -> Answer:
         return asyncio.run(call)
     except client.CallError as error:
         fail(str(error), UNUSABLE if error.is_callers_fault else UNAVAILABLE)
+    except (ValueError, OverflowError) as error:
+        # A value that no message can carry: not Unicode, or too large a number.
+        fail(f"This cannot be asked: {error}", UNUSABLE)
 
 
 def granted(answer: Answer | client.Refused, refusal: str) -> Answer:
@@ -27,11 +30,6 @@ def granted(answer: Answer | client.Refused, refusal: str) -> Answer:
     if isinstance(answer, client.Refused):
         fail(f"{refusal}: {answer.cause}. {answer.description}", REFUSED)
     return answer
-
-
-def details(title: str) -> Table:
-    """Return an empty table of names and values."""
-    return Table(title=title, title_justify="left", show_header=False)
 
 
 def add_slot(table: Table, slot: Slot) -> None:

@@ -5,6 +5,7 @@ from typing import NoReturn
 
 import typer
 from rich.console import Console
+from rich.table import Table
 
 from leasehold import settings as settings_module
 from leasehold.settings import Settings, SettingsError
@@ -13,8 +14,17 @@ REFUSED = 1
 UNUSABLE = 2
 UNAVAILABLE = 3
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+# Ids are shown as they are: neither markup nor emoji names in them mean anything.
+out = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
+err = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
+
+
+def details(title: str) -> Table:
+    """Return an empty table of names and values, in which no value is cut off."""
+    table = Table(title=title, title_justify="left", show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    return table
 
 
 def fail(message: str, code: int) -> NoReturn:

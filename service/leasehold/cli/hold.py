@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from leasehold.cli import options
-from leasehold.cli.calling import add_slot, answer_of, details, granted, show_time
-from leasehold.cli.console import out
+from leasehold.cli.calling import add_slot, answer_of, granted, show_time
+from leasehold.cli.console import details, out
 from leasehold.cli.values import parse_duration
 from leasehold.rpc.v2 import client
 

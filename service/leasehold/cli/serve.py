@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 
 from leasehold import bootstrap
-from leasehold.cli.console import UNUSABLE, fail, load_settings, out
+from leasehold.cli.console import UNUSABLE, details, fail, load_settings, out
 from leasehold.settings import Settings, hide_password
 from leasehold.store.embedded import EmbeddedStore, EmbeddedStoreError
 from leasehold.telemetry import log
@@ -65,7 +65,7 @@ def _announce(
 
 
 def _addresses(at: bootstrap.Serving, url: str, store: EmbeddedStore | None) -> Table:
-    table = Table(title="Leasehold is serving", title_justify="left", show_header=False)
+    table = details("Leasehold is serving")
     table.add_row("gRPC, partners", str(at.partners))
     table.add_row("gRPC, operators", str(at.operators))
     table.add_row("metrics", f"http://{at.ops}/metrics")

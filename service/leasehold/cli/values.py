@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import typer
 
+_LONGEST = timedelta(days=36_525)
 _DURATION = re.compile(r"(?:(?P<hours>\d+)h)?(?:(?P<minutes>\d+)m)?(?:(?P<seconds>\d+)s)?")
 
 
@@ -14,9 +15,12 @@ def parse_duration(text: str) -> timedelta:
     if not text or not match:
         raise typer.BadParameter(f"{text!r} is not a duration like 90s, 30m or 1h30m")
     try:
-        return timedelta(**{unit: int(count or 0) for unit, count in match.groupdict().items()})
+        length = timedelta(**{unit: int(count or 0) for unit, count in match.groupdict().items()})
     except OverflowError:
-        raise typer.BadParameter(f"{text!r} is too long") from None
+        length = timedelta.max
+    if length > _LONGEST:
+        raise typer.BadParameter(f"{text!r} is longer than a hundred years")
+    return length
 
 
 def parse_time(text: str) -> datetime:
@@ -27,4 +31,10 @@ def parse_time(text: str) -> datetime:
         raise typer.BadParameter(f"{text!r} is not a time like 2027-03-01T10:00Z") from None
     if time.tzinfo is None:
         raise typer.BadParameter(f"{text!r} names no offset; write 2027-03-01T10:00Z for UTC")
-    return time.astimezone(UTC)
+    try:
+        in_utc = time.astimezone(UTC)
+    except OverflowError:
+        raise typer.BadParameter(f"{text!r} lies before the year 1 or after 9999") from None
+    if in_utc.microsecond:
+        raise typer.BadParameter(f"{text!r} has a fraction of a second")
+    return in_utc

@@ -58,7 +58,7 @@ def duration_fault(duration_s: int, max_duration_s: float) -> str | None:
     if duration_s <= 0:
         return "must be longer than zero"
     if duration_s > max_duration_s:
-        return f"must be at most {max_duration_s:g} seconds"
+        return f"must be at most {max_duration_s:.0f} seconds"
     return None
 
 

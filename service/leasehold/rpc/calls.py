@@ -60,7 +60,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         if path in self._wrapped:
             return self._wrapped[path]
         handler = await continuation(handler_call_details)
-        _, service, method = path.split("/")
+        service, _, method = path.removeprefix("/").rpartition("/")
         if handler is not None and service in self._services:
             handler = self._wrapped[path] = self._wrap(handler, service, method)
         return handler
@@ -92,8 +92,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                 code = failure.code
             finally:
                 # Before the answer leaves, so that whoever has it finds its traces.
-                seen.finish(code, time.monotonic() - started_at_s)
                 self._leave()
+                seen.finish(code, time.monotonic() - started_at_s)
             if failure:
                 await context.abort(code, failure.details, tuple(failure.trailing_metadata))
             return response

@@ -67,7 +67,13 @@ class EmbeddedStore:
 
     def __enter__(self) -> Self:
         binary = _find_binary()
-        self.directory.mkdir(parents=True, exist_ok=True)
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise EmbeddedStoreError(
+                f"{self.directory} cannot be used: {error.strerror}."
+                " Set LEASEHOLD_EMBEDDED_DIR to another directory."
+            ) from None
         # The server writes its log into the locked file, and so holds the lock as well.
         lock = _lock(self._log_file)
         try:
@@ -106,6 +112,8 @@ class EmbeddedStore:
         # Not reaped before it has been told to end, so that the watcher cannot hit a stranger.
         assert self._process.stdin is not None
         self._process.stdin.close()
+        # The watcher does this too, unless somebody has killed it.
+        self._process.terminate()
         try:
             self._process.wait(_STOP_TIMEOUT_S)
         except subprocess.TimeoutExpired:
