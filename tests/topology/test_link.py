@@ -154,29 +154,40 @@ async def test_a_grant_that_has_run_out_on_its_way_is_no_grant(
 
 
 async def test_cancelled_calls_never_shift_the_replies_of_others(
-    direct: Backend, behind: Backend
+    proxy: Proxy, direct: Backend
 ) -> None:
-    """Callers that go away at any moment leave every other caller its own answer."""
-    slots = [await direct.slot(room_id=str(number)) for number in range(60)]
+    """Callers that leave while their answers are on the way leave every other one its own."""
+    connections = 4
+    client = client_of(proxy.url, connections=connections)
+    store = RedisStore(Link(client, retries=0), TERMS)
+    slots = [await direct.slot(room_id=str(number)) for number in range(24)]
     until_ms = await direct.now_ms() + 60_000
-    store = behind.store()
 
     async def ask(number: int) -> CreateLeaseOutcome:
         command = CreateLease(slots[number], f"r-{number}", until_ms + number)
         return await store.create_lease(command, soon())
 
-    tasks = [asyncio.create_task(ask(number)) for number in range(60)]
-    for number in range(0, 60, 3):
+    for first in range(0, 24, connections):
+        # Few connections, all of them open: a reply left behind would meet the next caller.
+        await asyncio.gather(*(store.ping(soon()) for _ in range(connections)))
+        proxy.hold_replies()
+        numbers = range(first, first + connections)
+        tasks = [asyncio.create_task(ask(number)) for number in numbers]
+        async with asyncio.timeout(10):
+            while None in [await direct.owner(slots[number]) for number in numbers]:
+                await asyncio.sleep(0.001)
+        for task in tasks[::2]:
+            task.cancel()
         await asyncio.sleep(0)
-        tasks[number].cancel()
-    outcomes = await asyncio.gather(*tasks, return_exceptions=True)
-
-    for number, outcome in enumerate(outcomes):
-        if number % 3:
+        proxy.release()
+        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+        for number, outcome in zip(numbers[1::2], outcomes[1::2], strict=True):
             assert isinstance(outcome, CreateLeaseOutcome)
             assert outcome.expires_at_ms == until_ms + number
-    again = await asyncio.gather(*(ask(number) for number in range(60)))
-    assert [outcome.expires_at_ms - until_ms for outcome in again] == list(range(60))
+
+    again = await asyncio.gather(*(ask(number) for number in range(24)))
+    assert [outcome.expires_at_ms - until_ms for outcome in again] == list(range(24))
+    await client.aclose()
 
 
 async def test_more_callers_than_connections_wait_their_turn(
