@@ -336,6 +336,7 @@ async def test_create_booking_of_whatever_the_lease_holds(backend: Backend) -> N
     assert again == replace(first, status=Status.REPLAYED)
     assert other.status is Status.LEASE_CONSUMED_BY_USER
     assert await backend.owner(slot) == f"booking {ids.booking_suffix('v0', 'token-1')} nobody"
+    assert await backend.redis.exists(keys.index_key("nobody")) == 0
     ends_at_ms = slot.start_ms + 5_400_000 + TERMS.booking_retention_ms
     remaining_ms = await backend.redis.pttl(keys.spot_key(slot, 1))
     assert abs(ends_at_ms - await backend.now_ms() - remaining_ms) < 1000

@@ -269,3 +269,18 @@ async def test_index_lasts_as_long_as_the_last_booking_that_it_names(backend: Ba
     assert await lasts_until(slot.start_s)
     await update(backend, booking, start_s=slot.start_s + HOUR_S)
     assert await lasts_until(slot.start_s + HOUR_S)
+
+
+async def test_update_booking_of_nobody_indexes_nothing(backend: Backend) -> None:
+    """A booking of v0 names no user, and a move gives it none; a random walk found an index."""
+    slot = await backend.slot()
+    await backend.create_lease(slot)
+    lease = ids.Reference(backend.merchant, ids.lease_suffix("reference-1"))
+    command = CreateBooking(None, "token-1", "v0", None, b"original", lease)
+    await backend.store().create_booking(command, soon())
+    booking = ids.Reference(backend.merchant, command.suffix)
+
+    outcome = await update(backend, booking, start_s=slot.start_s + HOUR_S)
+
+    assert outcome.status is Status.UPDATED
+    assert await backend.redis.exists(keys.index_key("nobody")) == 0

@@ -222,7 +222,7 @@ class RedisStore:
         user, start_ms, duration_ms = await self._link.read(
             "HMGET", key, *fields, deadline=deadline
         )
-        if user is None:
+        if user in (None, _NOBODY):
             return
         new_start_ms = int(start_ms) if command.start_s is None else command.start_s * 1000
         if command.duration_s is not None:
