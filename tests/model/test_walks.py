@@ -30,7 +30,6 @@ from leasehold.model.lease import CreateLease, CreateLeaseStatus, LeaseTerms
 from leasehold.model.slot import Slot
 from leasehold.store import keys
 
-
 HERE, ELSEWHERE = "salon {1}", "salon:2"
 STARTS_S = {"soon": 3, "later": 30, "far": 200, "farthest": 400}
 SLOTS = {start: (HERE, start, 0) for start in STARTS_S}
