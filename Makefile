@@ -24,11 +24,7 @@ test: $(VENV)/.dev lint ## set up, check and test (some minutes)
 
 .PHONY: test-long
 test-long: $(VENV)/.dev ## the tests that take longer
-	$(BIN)/python -m pytest -m "long and not walk"
-
-.PHONY: walks
-walks: $(VENV)/.dev ## random walks against the reference store; they do not agree yet
-	$(BIN)/python -m pytest -m "walk and not long"
+	$(BIN)/python -m pytest -m long
 
 .PHONY: lint
 lint: $(VENV)/.dev ## ruff and mypy

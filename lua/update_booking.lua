@@ -2,7 +2,7 @@
 -- KEYS[1]  booking_key  hash  the record of the booking
 -- ARGV[1]  booking_suffix   string   26 characters
 -- ARGV[2]  wanted_status    string   the state to set, or empty to leave it
--- ARGV[3]  new_start        string   the new start as it stands in slot keys, or empty
+-- ARGV[3]  new_start        string   the new start as it stands in slot keys, or empty; a cancel looks at no slot
 -- ARGV[4]  new_start_ms     integer  the same in epoch ms, or empty
 -- ARGV[5]  new_duration     string   the new duration as it stands in slot keys, or empty
 -- ARGV[6]  new_duration_ms  integer  the same in ms, or empty
@@ -67,7 +67,9 @@ if new_party_size ~= '' then party_size = new_party_size end
 local new_slot = service .. ':' .. start .. '/' .. duration .. ':' .. resources .. ':' .. party_size
 local start_ms = new_start_ms or tonumber(record[6])
 local duration_ms = new_duration_ms or tonumber(record[7])
-local moves = new_slot ~= slot
+-- A cancelled booking has no slot to move to.
+local moves = new_slot ~= slot and wanted_status ~= 'canceled'
+if not moves then new_slot = slot end
 
 if wanted_status == '' then
   wanted_status = booking_status

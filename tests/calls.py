@@ -38,6 +38,25 @@ def lease_request(
     return request
 
 
+def booking_request(
+    now_ms: int,
+    *,
+    token: str = "token-1",
+    user: str = "ada",
+    lease_id: str | None = None,
+    **slot: Any,
+) -> pb.CreateBookingRequest:
+    """Return a request for the slot that lease_request would hold."""
+    request = pb.CreateBookingRequest(idempotency_token=token)
+    request.slot.CopyFrom(lease_request(now_ms, **slot).lease.slot)
+    if lease_id is not None:
+        request.lease_ref.lease_id = lease_id
+    person = request.user_information
+    person.user_id, person.given_name, person.family_name = user, "Ada", "Lovelace"
+    person.telephone, person.email = "+44 20 7946 0000", "ada@example.com"
+    return request
+
+
 @dataclass(frozen=True)
 class Failure:
     """A status other than OK, with its details unpacked."""

@@ -251,6 +251,8 @@ def _user(command: CreateBooking) -> str:
 
 
 def _changed_slot(slot: Slot, command: UpdateBooking) -> Slot:
+    if command.status is BookingStatus.CANCELED:
+        return slot
     return replace(
         slot,
         start_s=slot.start_s if command.start_s is None else command.start_s,

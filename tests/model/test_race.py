@@ -4,10 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import cycle
+from typing import Any
 
 import grpc
 import pytest
-from tests.calls import lease_request
+from tests.calls import booking_request, lease_request
 from tests.servers import RedisServer, running
 from tests.service import now_ms, serving
 
@@ -62,6 +63,54 @@ async def race(server: RedisServer, stubs: list[pb_grpc.BookingServiceStub], num
     with server.client() as client:
         assert client.get(keys.spot_key(Slot(merchant, "haircut", start_s, 1800), 1)) == owner
         assert len(list(client.scan_iter(f"*{{{merchant}}}*", count=10_000))) == 2
+
+
+@pytest.mark.parametrize("leased", [False, True], ids=["direct", "leased"])
+async def test_create_booking_raced_over_processes_makes_one_booking(leased: bool) -> None:
+    """Callers with one lease and callers with none want one spot: one booking, of the lease."""
+    with running("valkey9") as server:
+        async with stubs_of(server) as stubs:
+            for number in range(10):
+                await race_to_book(server, stubs, f"m-race-{number}", leased=leased)
+
+
+async def race_to_book(
+    server: RedisServer, stubs: list[pb_grpc.BookingServiceStub], merchant: str, *, leased: bool
+) -> None:
+    """Let all callers book one slot at once, every other one with its only lease."""
+    wanted: dict[str, Any] = {"merchant": merchant, "start_s": now_ms() // 1000 + 86_400}
+    lease_id = None
+    if leased:
+        response = await stubs[0].CreateLease(lease_request(now_ms(), **wanted))
+        lease_id = response.lease.lease_id
+    requests = [
+        booking_request(
+            now_ms(),
+            token=f"{merchant} {n}",
+            user=f"{merchant} {n}",
+            lease_id=None if n % 2 else lease_id,
+            **wanted,
+        )
+        for n in range(CALLERS)
+    ]
+
+    responses = await asyncio.gather(
+        *(
+            stub.CreateBooking(request, timeout=20, wait_for_ready=True)
+            for stub, request in zip(cycle(stubs), requests, strict=False)
+        )
+    )
+
+    winners = [n for n, response in enumerate(responses) if response.HasField("booking")]
+    causes = [r.booking_failure.cause for r in responses if r.HasField("booking_failure")]
+    assert len(winners) == 1
+    assert not leased or winners[0] % 2 == 0
+    assert causes == [LOST] * (CALLERS - 1)
+    with server.client() as client:
+        (booking_key,) = client.scan_iter(f"booking:{{{merchant}}}:*", count=10_000)
+        suffix = booking_key.rpartition(":")[2]
+        owner = client.get(f"slot:{{{merchant}}}:{client.hget(booking_key, 'slot')}#1")
+        assert owner.startswith(f"booking {suffix} ")
 
 
 @asynccontextmanager

@@ -44,7 +44,7 @@ EVERY_ANSWER = {
     *(f"create_booking: {status}" for status in booking.CreateBookingStatus),
     *(f"update_booking: {status}" for status in booking.UpdateBookingStatus),
 }
-pytestmark = [pytest.mark.walk, pytest.mark.timeout(1200)]  # Hypothesis shrinks for minutes.
+pytestmark = pytest.mark.timeout(1200)  # Hypothesis shrinks for minutes.
 # Everything at one instant, as no sequence of commands could show it on a real server.
 DUMP = """
 local time, found = redis.call('TIME'), {}

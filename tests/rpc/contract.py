@@ -3,7 +3,7 @@
 from typing import Any
 
 import grpc
-from tests.calls import Failure, failure_of, lease_request
+from tests.calls import Failure, booking_request, failure_of, lease_request
 from tests.reference_store import ReferenceStore
 from tests.rpc.conftest import FrontEnd
 
@@ -15,25 +15,6 @@ NOT_FOUND = grpc.StatusCode.NOT_FOUND
 UNKNOWN_SUFFIX = "0000000000000000000000000A"
 UNKNOWN_ID = f"salon-1.{UNKNOWN_SUFFIX}"
 SLOT_FAULTS = {"slot.merchant_id", "slot.service_id", "slot.start_time"}
-
-
-def booking_request(
-    now_ms: int,
-    *,
-    token: str = "token-1",
-    user: str = "ada",
-    lease_id: str | None = None,
-    **slot: Any,
-) -> pb.CreateBookingRequest:
-    """Return a request for the slot that lease_request would hold."""
-    request = pb.CreateBookingRequest(idempotency_token=token)
-    request.slot.CopyFrom(lease_request(now_ms, **slot).lease.slot)
-    if lease_id is not None:
-        request.lease_ref.lease_id = lease_id
-    person = request.user_information
-    person.user_id, person.given_name, person.family_name = user, "Ada", "Lovelace"
-    person.telephone, person.email = "+44 20 7946 0000", "ada@example.com"
-    return request
 
 
 def update_request(booking_id: str, *paths: str, **booking: Any) -> pb.UpdateBookingRequest:

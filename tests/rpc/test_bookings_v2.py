@@ -1,6 +1,6 @@
 import grpc
 import pytest
-from tests.calls import failure_of, lease_request
+from tests.calls import booking_request, failure_of, lease_request
 from tests.reference_store import ReferenceStore
 from tests.rpc.conftest import FrontEnd
 
@@ -10,20 +10,6 @@ from leasehold.model.booking import BookingStatus
 
 Failure = pb.BookingFailure
 INVALID_ARGUMENT = grpc.StatusCode.INVALID_ARGUMENT
-
-
-def booking_request(
-    store: ReferenceStore, *, lease_id: str | None = None, token: str = "token-1"
-) -> pb.CreateBookingRequest:
-    """Return a request for the slot of lease_request."""
-    request = pb.CreateBookingRequest(idempotency_token=token)
-    request.slot.CopyFrom(lease_request(store.now_ms).lease.slot)
-    if lease_id is not None:
-        request.lease_ref.lease_id = lease_id
-    user = request.user_information
-    user.user_id, user.given_name, user.family_name = "ada", "Ada", "Lovelace"
-    user.telephone, user.email = "+44 20 7946 0000", "ada@example.com"
-    return request
 
 
 async def held(front: FrontEnd, store: ReferenceStore, *, for_ms: int = 60_000) -> str:
@@ -36,7 +22,7 @@ async def test_create_booking_answers_with_the_confirmed_booking(
     front: FrontEnd, store: ReferenceStore
 ) -> None:
     """The booking carries the slot, the user and the payment of the request, and an id of ours."""
-    request = booking_request(store, lease_id=await held(front, store))
+    request = booking_request(store.now_ms, lease_id=await held(front, store))
     request.payment_information.prepayment_status = pb.PREPAYMENT_PROVIDED
     request.payment_information.price.price_micros = 12_000_000
 
@@ -55,7 +41,7 @@ async def test_create_booking_repeated_gets_the_same_response(
     front: FrontEnd, store: ReferenceStore
 ) -> None:
     """A repeat makes no second booking, even once the lease would have run out."""
-    request = booking_request(store, lease_id=await held(front, store))
+    request = booking_request(store.now_ms, lease_id=await held(front, store))
     first = await front.v2.CreateBooking(request)
     store.now_ms += 120_000
 
@@ -67,7 +53,7 @@ async def test_create_booking_without_a_lease_books_a_free_slot(
     front: FrontEnd, store: ReferenceStore
 ) -> None:
     """A lease is optional."""
-    response = await front.v2.CreateBooking(booking_request(store))
+    response = await front.v2.CreateBooking(booking_request(store.now_ms))
 
     assert response.booking.status == pb.CONFIRMED
 
@@ -100,7 +86,7 @@ async def test_create_booking_checks_names_and_text_without_repeating_them(
     front: FrontEnd, store: ReferenceStore
 ) -> None:
     """Names have at most 40 characters, free text 4096 bytes; no value comes back."""
-    request = booking_request(store)
+    request = booking_request(store.now_ms)
     request.user_information.given_name = "Ä" * 41
     request.user_information.family_name = "Ä" * 40
     request.additional_request = "secret" * 700
@@ -133,7 +119,9 @@ async def test_create_booking_with_an_unknown_lease_is_not_found(
     front: FrontEnd, store: ReferenceStore, lease_id: str
 ) -> None:
     """A lease id that we never gave out, well spelled or not, is NOT_FOUND."""
-    failure = await failure_of(front.v2.CreateBooking(booking_request(store, lease_id=lease_id)))
+    failure = await failure_of(
+        front.v2.CreateBooking(booking_request(store.now_ms, lease_id=lease_id))
+    )
 
     assert failure.code is grpc.StatusCode.NOT_FOUND
     assert failure.reason == "LEASE_UNKNOWN"
@@ -144,7 +132,7 @@ async def test_create_booking_with_an_expired_lease_is_refused_in_band(
     front: FrontEnd, store: ReferenceStore
 ) -> None:
     """A lease that has run out is told in the response, even though the slot is free."""
-    request = booking_request(store, lease_id=await held(front, store, for_ms=1000))
+    request = booking_request(store.now_ms, lease_id=await held(front, store, for_ms=1000))
     store.now_ms += 1001
 
     response = await front.v2.CreateBooking(request)
@@ -158,12 +146,12 @@ async def test_create_booking_of_another_slot_leaves_the_lease_intact(
 ) -> None:
     """The slot is verified against the lease."""
     lease_id = await held(front, store)
-    request = booking_request(store, lease_id=lease_id)
+    request = booking_request(store.now_ms, lease_id=lease_id)
     request.slot.resources.room_id = "2"
     failure = await failure_of(front.v2.CreateBooking(request))
     assert (failure.code, failure.reason) == (INVALID_ARGUMENT, "LEASE_SLOT_MISMATCH")
 
-    response = await front.v2.CreateBooking(booking_request(store, lease_id=lease_id))
+    response = await front.v2.CreateBooking(booking_request(store.now_ms, lease_id=lease_id))
     assert response.booking.status == pb.CONFIRMED
 
 
@@ -177,8 +165,8 @@ async def test_create_booking_of_a_booked_slot_says_whose_it_is(
 ) -> None:
     """Under a new token: the same user has it already, anybody else comes too late."""
     lease_id = await held(front, store) if by_lease else None
-    await front.v2.CreateBooking(booking_request(store, lease_id=lease_id))
-    request = booking_request(store, lease_id=lease_id, token="token-2")
+    await front.v2.CreateBooking(booking_request(store.now_ms, lease_id=lease_id))
+    request = booking_request(store.now_ms, lease_id=lease_id, token="token-2")
     request.user_information.user_id = user
 
     response = await front.v2.CreateBooking(request)
@@ -190,8 +178,8 @@ async def test_create_booking_with_a_used_token_is_token_reused(
     front: FrontEnd, store: ReferenceStore
 ) -> None:
     """A token belongs to one intent."""
-    await front.v2.CreateBooking(booking_request(store))
-    request = booking_request(store)
+    await front.v2.CreateBooking(booking_request(store.now_ms))
+    request = booking_request(store.now_ms)
     request.user_information.user_id = "eve"
 
     failure = await failure_of(front.v2.CreateBooking(request))
@@ -240,7 +228,7 @@ async def test_get_booking_status_tells_state_and_payment_in_v2_numbers(
     front: FrontEnd, store: ReferenceStore, status: BookingStatus, number: pb.BookingStatus
 ) -> None:
     """The state has v2's numbers, the payment state is that of the request."""
-    request = booking_request(store)
+    request = booking_request(store.now_ms)
     request.payment_information.prepayment_status = pb.PREPAYMENT_PROVIDED
     booking_id = (await front.v2.CreateBooking(request)).booking.booking_id
     (booking,) = store.bookings.values()
@@ -268,7 +256,7 @@ async def test_get_booking_status_of_an_unknown_id_is_not_found(front: FrontEnd)
 
 async def made(front: FrontEnd, store: ReferenceStore, **changes: str) -> pb.Booking:
     """Book the slot and return the booking."""
-    response = await front.v2.CreateBooking(booking_request(store, **changes))
+    response = await front.v2.CreateBooking(booking_request(store.now_ms, **changes))
     booking: pb.Booking = response.booking
     return booking
 
@@ -394,7 +382,7 @@ async def test_list_bookings_shows_what_stands_by_start(
 ) -> None:
     """Bookings come as they are now, without the cancelled ones."""
     late = await made(front, store)
-    request = booking_request(store, token="token-2")
+    request = booking_request(store.now_ms, token="token-2")
     request.slot.start_time.seconds -= 3600
     early = (await front.v2.CreateBooking(request)).booking
 

@@ -9,7 +9,7 @@ import grpc
 import pytest
 from google.rpc import error_details_pb2
 from tests.backends import TERMS, Backend, real_backend
-from tests.calls import failure_of, lease_request
+from tests.calls import booking_request, failure_of, lease_request
 from tests.reference_store import ReferenceStore
 from tests.rpc.conftest import FrontEnd
 from tests.rpc.contract import (
@@ -23,7 +23,6 @@ from tests.rpc.contract import (
     book,
     book_failure,
     booking_id,
-    booking_request,
     cancel_request,
     count,
     lease,

@@ -11,7 +11,7 @@ from prometheus_client import generate_latest
 from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 from tests.backends import TERMS, Backend, real_backend
-from tests.calls import failure_of, lease_request
+from tests.calls import booking_request, failure_of, lease_request
 from tests.reference_store import ReferenceStore
 from tests.rpc.conftest import FrontEnd
 from tests.rpc.contract import (
@@ -21,7 +21,6 @@ from tests.rpc.contract import (
     book,
     book_failure,
     booking_id,
-    booking_request,
     cancel_request,
     count,
     lease,

@@ -6,7 +6,7 @@ import grpc
 import pytest
 from google.protobuf.message import Message
 from tests.backends import TERMS
-from tests.calls import SERVICE, failure_of, lease_request
+from tests.calls import SERVICE, booking_request, failure_of, lease_request
 from tests.reference_store import ReferenceStore
 from tests.rpc.conftest import FrontEnd
 from tests.rpc.contract import (
@@ -17,7 +17,6 @@ from tests.rpc.contract import (
     book,
     book_failure,
     booking_id,
-    booking_request,
     cancel_request,
     count,
     lease,

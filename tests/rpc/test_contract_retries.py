@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from tests.calls import failure_of
+from tests.calls import booking_request, failure_of
 from tests.reference_store import ReferenceStore
 from tests.rpc.conftest import FrontEnd
 from tests.rpc.contract import (
@@ -12,7 +12,6 @@ from tests.rpc.contract import (
     book,
     book_failure,
     booking_id,
-    booking_request,
     cancel_request,
     count,
     lease,

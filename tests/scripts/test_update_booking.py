@@ -132,6 +132,22 @@ async def test_update_booking_cancel_frees_the_spot_at_once(backend: Backend) ->
     assert await backend.owner(slot) == f"lease {ids.lease_suffix('reference-1')}"
 
 
+@pytest.mark.parametrize("party_size", [2, 4])
+async def test_update_booking_cancel_takes_no_slot_that_comes_with_it(
+    backend: Backend, party_size: int
+) -> None:
+    """Whatever else is asked for with a cancel, nothing is held afterwards, taken or free."""
+    slot = await backend.slot()
+    booking = await booked(backend, slot)
+    await backend.create_lease(replace(slot, party_size=4))
+
+    outcome = await update(backend, booking, status=BookingStatus.CANCELED, party_size=party_size)
+
+    assert outcome == UpdateBookingOutcome(Status.UPDATED, record(slot, BookingStatus.CANCELED))
+    assert await backend.owner(slot) is None
+    assert await backend.owner(replace(slot, party_size=2)) is None
+
+
 @pytest.mark.parametrize(
     "change",
     [{"status": BookingStatus.CONFIRMED}, {"status": BookingStatus.NO_SHOW}, {"party_size": 4}],
