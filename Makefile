@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 LOCK_FLAGS := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet
 OUT ?= service
-PROTOS := $(patsubst protos/%,%,$(wildcard protos/*/*/*/*/*/*.proto))
+PROTOS := $(patsubst protos/%,%,$(wildcard protos/ext/*/*/*/*/*.proto protos/leasehold/*/*.proto))
 
 .DEFAULT_GOAL := help
 

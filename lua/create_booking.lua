@@ -1,21 +1,22 @@
 -- create_booking: the spot is booked, by its lease or directly, and the lease is consumed; or nothing has changed.
--- KEYS[1]  booking_key  hash    the record of this booking
--- KEYS[2]  lease_key    hash    the record of the lease to consume; of a lease without a name when there is none
+-- KEYS[1]  booking_key    hash  the record of this booking
+-- KEYS[2]  lease_key      hash  the record of the lease to consume; of a lease without a name when there is none
+-- KEYS[3]  inventory_key  hash  what is known of the merchant's inventory
 -- ARGV[1]  booking_suffix      string   26 characters, made from the token
 -- ARGV[2]  lease_suffix        string   26 characters, or empty to book directly
 -- ARGV[3]  lease_is_elsewhere  integer  1 when the lease belongs to another merchant than the slot
 -- ARGV[4]  wanted_slot         string   the slot as it stands in slot keys, or empty for that of the lease
--- ARGV[5]  wanted_spot         integer  the number of the spot, from 1, when there is no lease
--- ARGV[6]  user                string   the digest of the user, or a word that stands for none
--- ARGV[7]  api                 string   the version of the API that is asked
--- ARGV[8]  original            string   the response to this request, opaque
--- ARGV[9]  wanted_start_ms     integer  the start of the wanted slot, epoch ms
--- ARGV[10] wanted_duration_ms  integer  the duration of the wanted slot
--- ARGV[11] min_lease_ms        integer  no slot that starts sooner is booked without a lease
--- ARGV[12] max_advance_ms      integer  no slot that starts later than this from now
--- ARGV[13] retention_ms        integer  how long the record outlives the slot
--- ARGV[14] booking_prefix      string   what precedes the suffix in the booking keys of this merchant
--- ARGV[15] slot_prefix         string   what precedes the slot in the slot keys of this merchant
+-- ARGV[5]  user                string   the digest of the user, or "nobody"
+-- ARGV[6]  api                 string   the version of the API that is asked
+-- ARGV[7]  original            string   the response to this request, opaque
+-- ARGV[8]  wanted_start_ms     integer  the start of the wanted slot, epoch ms
+-- ARGV[9]  wanted_duration_ms  integer  the duration of the wanted slot
+-- ARGV[10] min_lease_ms        integer  no slot that starts sooner is booked without a lease
+-- ARGV[11] max_advance_ms      integer  no slot that starts later than this from now
+-- ARGV[12] retention_ms        integer  how long the record outlives the slot
+-- ARGV[13] booking_prefix      string   what precedes the suffix in the booking keys of this merchant
+-- ARGV[14] slot_prefix         string   what precedes the slot in the slot keys of this merchant
+-- ARGV[15] spots_prefix        string   what precedes the day in the spots keys of this merchant; empty for open inventory
 -- ARGV[16] additional_request  string   the user's words to the merchant, 0-4096 bytes
 -- Returns {status, ...} in order of precedence:
 --   replayed                original slot  the token made this booking already
@@ -25,36 +26,42 @@
 --   lease_consumed_by_user            the lease became a booking of the same user, which stands
 --   lease_consumed                    the lease became another booking
 --   lease_expired                     the lease has ended without a booking
---   already_booked_by_user            the same user has a standing booking of this slot
+--   already_booked_by_user            the same user has a standing booking of this slot, on whichever spot
 --   start_too_soon                    the slot has begun, or begins within min_lease_ms
 --   start_too_far                     the slot begins after more than max_advance_ms
---   slot_unavailable                  the spot is held or booked
---   created                 slot           the spot is booked
+--   merchant_unknown                  the inventory does not know the merchant
+--   service_unknown                   the inventory does not know this service of the merchant
+--   slot_unavailable                  the slot is not in the inventory, or all its spots are held or booked
+--   created                 slot           a spot is booked
 -- Keeps: a spot has one owner; a lease becomes at most one booking; a token makes at most one booking.
--- Cost: constant; at most four reads, and six writes of three keys. The slot's key is built from its pieces,
--- because a lease alone may have to name it.
+-- Cost: constant for a slot with one spot: at most five reads, and six writes of three keys. With N spots one MGET of N
+-- keys, because a user has one spot of a slot at most. COST_TABLE
 -- Repeatable: yes. The booking is named by its token, so a second run finds the first one's work.
 
 --@include now_ms
 --@include format_ms
+--@include read_spots
+--@include read_owners
+--@include find_unknown
 
 local booking_key = KEYS[1]
 local lease_key = KEYS[2]
+local inventory_key = KEYS[3]
 local booking_suffix = ARGV[1]
 local lease_suffix = ARGV[2]
 local lease_is_elsewhere = ARGV[3]
 local wanted_slot = ARGV[4]
-local wanted_spot = ARGV[5]
-local user = ARGV[6]
-local api = ARGV[7]
-local original = ARGV[8]
-local wanted_start_ms = tonumber(ARGV[9])
-local wanted_duration_ms = tonumber(ARGV[10])
-local min_lease_ms = tonumber(ARGV[11])
-local max_advance_ms = tonumber(ARGV[12])
-local retention_ms = tonumber(ARGV[13])
-local booking_prefix = ARGV[14]
-local slot_prefix = ARGV[15]
+local user = ARGV[5]
+local api = ARGV[6]
+local original = ARGV[7]
+local wanted_start_ms = tonumber(ARGV[8])
+local wanted_duration_ms = tonumber(ARGV[9])
+local min_lease_ms = tonumber(ARGV[10])
+local max_advance_ms = tonumber(ARGV[11])
+local retention_ms = tonumber(ARGV[12])
+local booking_prefix = ARGV[13]
+local slot_prefix = ARGV[14]
+local spots_prefix = ARGV[15]
 local additional_request = ARGV[16]
 
 local now = now_ms()
@@ -67,8 +74,8 @@ elseif booking[1] then
   return {'token_reused'}
 end
 
-local slot, spot, start_ms, duration_ms = wanted_slot, wanted_spot, wanted_start_ms, wanted_duration_ms
-local spot_key
+local slot, start_ms, duration_ms = wanted_slot, wanted_start_ms, wanted_duration_ms
+local leased_spot
 if lease_is_elsewhere == '1' then
   return {'lease_slot_mismatch'}
 elseif lease_suffix ~= '' then
@@ -84,27 +91,47 @@ elseif lease_suffix ~= '' then
     end
     return {'lease_consumed'}
   end
-  slot, spot, start_ms, duration_ms = lease[1], lease[2], tonumber(lease[3]), tonumber(lease[4])
-  spot_key = slot_prefix .. slot .. '#' .. spot
-  if redis.call('GET', spot_key) ~= 'lease ' .. lease_suffix then
+  slot, leased_spot, start_ms, duration_ms = lease[1], lease[2], tonumber(lease[3]), tonumber(lease[4])
+  if redis.call('GET', slot_prefix .. slot .. '#' .. leased_spot) ~= 'lease ' .. lease_suffix then
     return {'lease_expired'}
   end
-else
-  spot_key = slot_prefix .. slot .. '#' .. spot
-  local owner = redis.call('GET', spot_key)
-  if owner and owner:match('^booking %w+ (%w+)$') == user then
-    return {'already_booked_by_user'}
-  elseif start_ms < now + min_lease_ms then
+end
+
+local spot_stem = slot_prefix .. slot .. '#'
+local spots, highest = read_spots(spots_prefix, slot)
+local occupied, free_spot = 0, nil
+-- The only spot of a slot cannot be held by this lease and booked by this user as well.
+if not leased_spot or highest > 1 then
+  for number, owner in ipairs(read_owners(spot_stem, highest)) do
+    if not owner then
+      free_spot = free_spot or number
+    else
+      occupied = occupied + 1
+      if user ~= 'nobody' and owner:match('^booking %w+ (%w+)$') == user then
+        return {'already_booked_by_user'}
+      end
+    end
+  end
+end
+if not leased_spot then
+  if start_ms < now + min_lease_ms then
     return {'start_too_soon'}
   elseif start_ms > now + max_advance_ms then
     return {'start_too_far'}
-  elseif owner then
+  end
+  local unknown = not spots and find_unknown(inventory_key, slot)
+  if unknown == 'merchant' then
+    return {'merchant_unknown'}
+  elseif unknown == 'service' then
+    return {'service_unknown'}
+  elseif not spots or occupied >= spots then
     return {'slot_unavailable'}
   end
 end
 
+local spot = leased_spot or free_spot
 local ends_at = format_ms(start_ms + duration_ms + retention_ms)
-redis.call('SET', spot_key, 'booking ' .. booking_suffix .. ' ' .. user, 'PXAT', ends_at)
+redis.call('SET', spot_stem .. spot, 'booking ' .. booking_suffix .. ' ' .. user, 'PXAT', ends_at)
 redis.call('HSET', booking_key,
   'v', '1',
   'api', api,
@@ -116,6 +143,7 @@ redis.call('HSET', booking_key,
   'user', user,
   'lease', lease_suffix,
   'status', 'confirmed',
+  'taken_at_ms', format_ms(now),
   'original', original,
   'additional_request', additional_request)
 redis.call('PEXPIREAT', booking_key, ends_at)

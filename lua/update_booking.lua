@@ -11,7 +11,8 @@
 -- ARGV[9]  max_advance_ms   integer  nothing moves to a slot that starts later than this from now
 -- ARGV[10] retention_ms     integer  how long the record outlives the slot
 -- ARGV[11] slot_prefix      string   what precedes the slot in the slot keys of this merchant
--- ARGV[12] lease_prefix     string   what precedes the suffix in the lease keys of this merchant
+-- ARGV[12] spots_prefix     string   what precedes the day in the spots keys of this merchant; empty for open inventory
+-- ARGV[13] lease_prefix     string   what precedes the suffix in the lease keys of this merchant
 -- Returns {status, ...} in order of precedence:
 --   booking_unknown                                  no such booking is remembered
 --   already_cancelled                                it is cancelled, and something else is wanted
@@ -19,14 +20,17 @@
 --   unchanged  api original booking_status slot      it is as wanted already
 --   start_too_soon                                   the new slot has begun, or begins within min_lease_ms
 --   start_too_far                                    the new slot begins after more than max_advance_ms
---   slot_unavailable                                 the new slot is held or booked
+--   slot_unavailable                                 the new slot is not in the inventory, or has no free spot
 --   updated    api original booking_status slot      it is as wanted now
 -- Keeps: the new spot is taken and the old one freed in one step; a cancelled booking stays cancelled.
--- Cost: constant; at most four reads, and seven writes of four keys.
+-- Cost: constant for slots with one spot: at most five reads, and seven writes of four keys. A move to a slot with N
+-- spots finds a free one as create_lease does.
 -- Repeatable: no, because another change can have come between.
 
 --@include now_ms
 --@include format_ms
+--@include read_spots
+--@include find_free_spot
 
 local booking_key = KEYS[1]
 local booking_suffix = ARGV[1]
@@ -40,7 +44,8 @@ local min_lease_ms = tonumber(ARGV[8])
 local max_advance_ms = tonumber(ARGV[9])
 local retention_ms = tonumber(ARGV[10])
 local slot_prefix = ARGV[11]
-local lease_prefix = ARGV[12]
+local spots_prefix = ARGV[12]
+local lease_prefix = ARGV[13]
 
 local now = now_ms()
 
@@ -80,15 +85,18 @@ end
 
 local owner = 'booking ' .. booking_suffix .. ' ' .. user
 local spot_key = slot_prefix .. slot .. '#' .. spot
-local new_spot_key = slot_prefix .. new_slot .. '#' .. spot
 local lease_key = lease_prefix .. lease
 local is_owner = redis.call('GET', spot_key) == owner
+local new_spot_stem, new_spot = slot_prefix .. new_slot .. '#', nil
 if moves then
   if start_ms < now + min_lease_ms then
     return {'start_too_soon'}
   elseif start_ms > now + max_advance_ms then
     return {'start_too_far'}
-  elseif redis.call('GET', new_spot_key) then
+  end
+  local spots, highest = read_spots(spots_prefix, new_slot)
+  new_spot = spots and find_free_spot(new_spot_stem, spots, highest, booking_suffix)
+  if not new_spot then
     return {'slot_unavailable'}
   end
   -- Meets the key before the first write: a cluster slot on the move may refuse it.
@@ -102,9 +110,11 @@ end
 redis.call('HSET', booking_key, 'status', wanted_status)
 if moves then
   local ends_at = format_ms(start_ms + duration_ms + retention_ms)
-  redis.call('SET', new_spot_key, owner, 'PXAT', ends_at)
+  redis.call('SET', new_spot_stem .. new_spot, owner, 'PXAT', ends_at)
   redis.call('HSET', booking_key,
     'current_slot', new_slot,
+    'spot', new_spot,
+    'taken_at_ms', format_ms(now),
     'start_ms', format_ms(start_ms),
     'duration_ms', format_ms(duration_ms))
   redis.call('PEXPIREAT', booking_key, ends_at)

@@ -18,6 +18,7 @@ from leasehold.model.lease import CreateLease, CreateLeaseOutcome, LeaseTerms
 from leasehold.model.slot import Slot
 from leasehold.store import keys
 from leasehold.store.link import Link, connect
+from leasehold.store.redis_inventory import RedisInventory
 from leasehold.store.redis_store import RedisStore
 
 DAY_MS = 86_400_000
@@ -73,10 +74,16 @@ class Backend:
     clock: Clock
     merchant: str = field(default_factory=lambda: f"m-{uuid.uuid4().hex[:12]}")
     retries: int = 0
+    is_strict: bool = False
 
     def store(self, terms: LeaseTerms = TERMS) -> RedisStore:
         """Return the real adapter on this store."""
-        return RedisStore(Link(self.redis, retries=self.retries), terms)
+        link = Link(self.redis, retries=self.retries)
+        return RedisStore(link, terms, is_strict=self.is_strict)
+
+    def inventory(self, terms: LeaseTerms = TERMS) -> RedisInventory:
+        """Return the real adapter of the inventory on this store."""
+        return RedisInventory(Link(self.redis, retries=self.retries), terms.retention_ms)
 
     async def now_ms(self) -> int:
         """Return the store's clock."""

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field, replace
 
+from tests.reference_inventory import ReferenceInventory
+
 from leasehold.model import ids
 from leasehold.model.booking import (
     BookingRecord,
@@ -14,6 +16,7 @@ from leasehold.model.booking import (
     UpdateBookingStatus,
 )
 from leasehold.model.deadline import Deadline
+from leasehold.model.inventory import CheckAvailabilityOutcome, CheckAvailabilityStatus
 from leasehold.model.lease import CreateLease, CreateLeaseOutcome, CreateLeaseStatus, LeaseTerms
 from leasehold.model.slot import Slot
 
@@ -29,6 +32,7 @@ class Lease:
     expires_at_ms: int
     ends_at_ms: int
     """When the record itself ends."""
+    spot: int
     booking: str | None = None
 
 
@@ -41,11 +45,18 @@ class Booking:
     current_slot: Slot
     status: BookingStatus
     ends_at_ms: int
+    spot: int
+    taken_at_ms: int
+    """Since when it has its present spot."""
 
     def record(self) -> BookingRecord:
         """Return it as it is now."""
         command = self.command
         return BookingRecord(command.api, command.original, self.status, self.current_slot)
+
+
+Spot = tuple[Slot, int]
+"""A slot, and the number of one of its spots, from 1."""
 
 
 @dataclass
@@ -56,8 +67,10 @@ class ReferenceStore:
     now_ms: int
     leases: dict[Name, Lease] = field(default_factory=dict)
     bookings: dict[Name, Booking] = field(default_factory=dict)
-    owners: dict[Slot, tuple[str, int]] = field(default_factory=dict)
-    """Who has a slot, in the words of its key, and until when."""
+    owners: dict[Spot, tuple[str, int]] = field(default_factory=dict)
+    """Who has a spot, in the words of its key, and until when."""
+    inventory: ReferenceInventory | None = None
+    """Which slots there are; None for open inventory, in which every slot exists once."""
 
     async def create_lease(self, command: CreateLease, _deadline: Deadline) -> CreateLeaseOutcome:
         """Judge in the order of contract 6.2."""
@@ -69,7 +82,7 @@ class ReferenceStore:
             return CreateLeaseOutcome(status.REFERENCE_REUSED)
         if lease and lease.booking:
             return CreateLeaseOutcome(status.CONSUMED, lease.expires_at_ms)
-        if lease and self._owner(slot) == f"lease {command.lease_suffix}":
+        if lease and self._owner(slot, lease.spot) == f"lease {command.lease_suffix}":
             return CreateLeaseOutcome(status.REPLAYED, lease.expires_at_ms)
         if lease:
             return CreateLeaseOutcome(status.LEASE_EXPIRED)
@@ -79,13 +92,17 @@ class ReferenceStore:
             return CreateLeaseOutcome(status.START_TOO_SOON)
         if self._starts_too_far(slot):
             return CreateLeaseOutcome(status.START_TOO_FAR)
-        if self._owner(slot):
+        unknown = self._unknown(slot)
+        if unknown:
+            return CreateLeaseOutcome(status(unknown))
+        spot = self._free_spot(slot, command.lease_suffix)
+        if not spot:
             return CreateLeaseOutcome(status.SLOT_UNAVAILABLE)
         expires_at_ms = min(
             command.asked_expires_ms, self.now_ms + terms.max_lease_ms, slot.start_ms
         )
-        self.owners[slot] = (f"lease {command.lease_suffix}", expires_at_ms)
-        self.leases[name] = Lease(slot, expires_at_ms, expires_at_ms + terms.retention_ms)
+        self.owners[slot, spot] = (f"lease {command.lease_suffix}", expires_at_ms)
+        self.leases[name] = Lease(slot, expires_at_ms, expires_at_ms + terms.retention_ms, spot)
         return CreateLeaseOutcome(status.CREATED, expires_at_ms)
 
     async def create_booking(
@@ -100,25 +117,37 @@ class ReferenceStore:
             return CreateBookingOutcome(status.REPLAYED, made.command.original, made.first_slot)
         if made:
             return CreateBookingOutcome(status.TOKEN_REUSED)
-        slot = command.slot or self._leased_slot(command)
+        leased = self._lease(command)
+        slot = command.slot or (leased.slot if leased else None)
         refusal = self._judge_lease(command) if command.lease else self._judge_directly(command)
         if refusal:
             return CreateBookingOutcome(refusal)
         assert slot
+        spot = leased.spot if leased else self._lowest_free_spot(slot)
+        assert spot
         ends_at_ms = self._end_of(slot)
-        self.owners[slot] = (f"booking {command.suffix} {_user(command)}", ends_at_ms)
-        self.bookings[name] = Booking(command, slot, slot, BookingStatus.CONFIRMED, ends_at_ms)
-        if command.lease:
-            lease = self.leases[slot.merchant_id, command.lease.suffix]
-            lease.booking, lease.ends_at_ms = command.suffix, ends_at_ms
+        self.owners[slot, spot] = (f"booking {command.suffix} {_user(command)}", ends_at_ms)
+        self.bookings[name] = Booking(
+            command, slot, slot, BookingStatus.CONFIRMED, ends_at_ms, spot, self.now_ms
+        )
+        if leased:
+            leased.booking, leased.ends_at_ms = command.suffix, ends_at_ms
         return CreateBookingOutcome(status.CREATED, command.original, slot)
 
-    async def check_availability(self, slot: Slot, _deadline: Deadline) -> int | None:
+    async def check_availability(self, slot: Slot, _deadline: Deadline) -> CheckAvailabilityOutcome:
         """Count as create_lease would find it."""
+        status = CheckAvailabilityStatus
         self._forget_what_has_ended()
         if self._starts_too_far(slot):
-            return None
-        return int(not self._starts_too_soon(slot) and not self._owner(slot))
+            return CheckAvailabilityOutcome(status.START_TOO_FAR)
+        if self._starts_too_soon(slot):
+            return CheckAvailabilityOutcome(status.COUNTED, 0)
+        unknown = self._unknown(slot)
+        if unknown:
+            return CheckAvailabilityOutcome(status(unknown))
+        spots, _ = self._spots(slot)
+        free = max(0, spots - len(self._occupied(slot)))
+        return CheckAvailabilityOutcome(status.COUNTED, free)
 
     async def get_booking(
         self, reference: ids.Reference, _deadline: Deadline
@@ -153,13 +182,14 @@ class ReferenceStore:
                 return UpdateBookingOutcome(status.START_TOO_SOON)
             if self._starts_too_far(new_slot):
                 return UpdateBookingOutcome(status.START_TOO_FAR)
-            if self._owner(new_slot):
+            new_spot = self._free_spot(new_slot, command.booking.suffix)
+            if not new_spot:
                 return UpdateBookingOutcome(status.SLOT_UNAVAILABLE)
-            self._move(made, new_slot)
+            self._move(made, new_slot, new_spot)
         if new_status:
             made.status = new_status
         if new_status is canceled:
-            del self.owners[made.current_slot]
+            del self.owners[made.current_slot, made.spot]
         return UpdateBookingOutcome(status.UPDATED, made.record())
 
     async def list_bookings(self, user_id: str, _deadline: Deadline) -> list[BookingRecord] | None:
@@ -179,10 +209,9 @@ class ReferenceStore:
     async def ping(self, _deadline: Deadline) -> None:
         """Answer."""
 
-    def _leased_slot(self, command: CreateBooking) -> Slot | None:
-        assert command.lease
-        lease = self.leases.get((command.merchant_id, command.lease.suffix))
-        return lease.slot if lease else None
+    def _lease(self, command: CreateBooking) -> Lease | None:
+        wanted = command.lease
+        return self.leases.get((wanted.merchant_id, wanted.suffix)) if wanted else None
 
     def _judge_lease(self, command: CreateBooking) -> CreateBookingStatus | None:
         status, wanted = CreateBookingStatus, command.lease
@@ -199,26 +228,31 @@ class ReferenceStore:
             same_user = _user(made.command) == _user(command)
             stands = made.status is not BookingStatus.CANCELED
             return status.LEASE_CONSUMED_BY_USER if same_user and stands else status.LEASE_CONSUMED
-        if self._owner(lease.slot) != f"lease {wanted.suffix}":
+        if self._owner(lease.slot, lease.spot) != f"lease {wanted.suffix}":
             return status.LEASE_EXPIRED
+        if self._has_booked(command, lease.slot):
+            return status.ALREADY_BOOKED_BY_USER
         return None
 
     def _judge_directly(self, command: CreateBooking) -> CreateBookingStatus | None:
         status, slot = CreateBookingStatus, command.slot
         assert slot
-        owner = self._owner(slot)
-        if owner and owner.startswith("booking ") and owner.endswith(f" {_user(command)}"):
+        if self._has_booked(command, slot):
             return status.ALREADY_BOOKED_BY_USER
         if self._starts_too_soon(slot):
             return status.START_TOO_SOON
         if self._starts_too_far(slot):
             return status.START_TOO_FAR
-        return status.SLOT_UNAVAILABLE if owner else None
+        unknown = self._unknown(slot)
+        if unknown:
+            return status(unknown)
+        return None if self._lowest_free_spot(slot) else status.SLOT_UNAVAILABLE
 
-    def _move(self, made: Booking, new_slot: Slot) -> None:
-        owner, _ = self.owners.pop(made.current_slot)
-        made.current_slot, made.ends_at_ms = new_slot, self._end_of(new_slot)
-        self.owners[new_slot] = (owner, made.ends_at_ms)
+    def _move(self, made: Booking, new_slot: Slot, new_spot: int) -> None:
+        owner, _ = self.owners.pop((made.current_slot, made.spot))
+        made.current_slot, made.spot = new_slot, new_spot
+        made.ends_at_ms, made.taken_at_ms = self._end_of(new_slot), self.now_ms
+        self.owners[new_slot, new_spot] = (owner, made.ends_at_ms)
         if made.command.lease:
             lease = self.leases[new_slot.merchant_id, made.command.lease.suffix]
             lease.ends_at_ms = made.ends_at_ms
@@ -226,8 +260,43 @@ class ReferenceStore:
     def _end_of(self, slot: Slot) -> int:
         return slot.start_ms + slot.duration_s * 1000 + self.terms.booking_retention_ms
 
-    def _owner(self, slot: Slot) -> str | None:
-        return self.owners.get(slot, (None, 0))[0]
+    def _owner(self, slot: Slot, spot: int) -> str | None:
+        return self.owners.get((slot, spot), (None, 0))[0]
+
+    def _spots(self, slot: Slot) -> tuple[int, int]:
+        """Return how many spots a slot has, and the highest number that it ever had."""
+        return self.inventory.spots(slot) if self.inventory else (1, 1)
+
+    def _unknown(self, slot: Slot) -> str | None:
+        """Return the status for a slot that no inventory can have."""
+        return self.inventory.unknown(slot) if self.inventory else None
+
+    def _occupied(self, slot: Slot) -> list[int]:
+        _, highest = self._spots(slot)
+        return [spot for spot in range(1, highest + 1) if self._owner(slot, spot)]
+
+    def _lowest_free_spot(self, slot: Slot) -> int | None:
+        spots, highest = self._spots(slot)
+        occupied = self._occupied(slot)
+        free = [spot for spot in range(1, highest + 1) if spot not in occupied]
+        return free[0] if len(occupied) < spots else None
+
+    def _free_spot(self, slot: Slot, suffix: str) -> int | None:
+        """Of many spots take the first free one that the suffix picks, else the lowest."""
+        spots, highest = self._spots(slot)
+        if spots > 16 and highest == spots:
+            for first in range(0, 25, 5):
+                spot = 1 + int(suffix[first : first + 5], 36) % spots
+                if not self._owner(slot, spot):
+                    return spot
+        return self._lowest_free_spot(slot)
+
+    def _has_booked(self, command: CreateBooking, slot: Slot) -> bool:
+        owners = (self._owner(slot, spot) or "" for spot in self._occupied(slot))
+        mine = f" {_user(command)}"
+        return bool(command.user_id) and any(
+            owner.startswith("booking ") and owner.endswith(mine) for owner in owners
+        )
 
     def _starts_too_soon(self, slot: Slot) -> bool:
         return slot.start_ms < self.now_ms + self.terms.min_lease_ms
@@ -240,6 +309,8 @@ class ReferenceStore:
         self.owners = {s: owner for s, owner in self.owners.items() if self.now_ms <= owner[1]}
         self.leases = {n: it for n, it in self.leases.items() if self.now_ms <= it.ends_at_ms}
         self.bookings = {n: it for n, it in self.bookings.items() if self.now_ms <= it.ends_at_ms}
+        if self.inventory:
+            self.inventory.forget(self.now_ms)
 
 
 def _asks_the_same(one: CreateBooking, other: CreateBooking) -> bool:

@@ -2,8 +2,8 @@
 
 import asyncio
 import signal
-from collections.abc import Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 import grpc
@@ -16,15 +16,20 @@ from leasehold.rpc import server
 from leasehold.rpc.calls import CallInterceptor
 from leasehold.rpc.health import Health
 from leasehold.rpc.v0 import servicer as v0_servicer
+from leasehold.rpc.v1.inventory import InventoryServicer
 from leasehold.rpc.v2 import servicer as v2_servicer
 from leasehold.settings import Address, Settings
 from leasehold.store.link import Link, connect
+from leasehold.store.redis_inventory import RedisInventory
 from leasehold.store.redis_store import RedisStore
 from leasehold.telemetry import metrics, ops_http
 from leasehold.telemetry.readiness import Finding, Readiness
 
 _log = structlog.get_logger()
 
+_EVERY_SLOT_EXISTS = Finding(
+    "inventory", "warning", "open: every well-formed future slot counts as one that exists"
+)
 # What is left to do once every running call has its answer: to send it.
 _LAST_WORDS_S = 1
 
@@ -48,9 +53,11 @@ async def serve(settings: Settings, redis_url: str, announce: Callable[[Serving]
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with AsyncExitStack() as stack:
-        store = await _open_store(settings, redis_url, stack)
+        link = _open_link(settings, redis_url, stack)
+        terms, is_strict = settings.lease_terms(), settings.inventory == "strict"
+        store = RedisStore(link, terms, is_strict=is_strict)
         readiness = _readiness(settings, store)
-        calls = CallInterceptor(frozenset(server.PARTNER_SERVICES))
+        calls = CallInterceptor(server.MAX_REQUEST_BYTES)
         limits = {"max_slot_s": settings.max_slot_s, "call_timeout_s": settings.call_timeout_s}
         v2 = v2_servicer.BookingServicer(store, **limits)
         v0 = v0_servicer.BookingServicer(store, **limits)
@@ -59,7 +66,12 @@ async def serve(settings: Settings, redis_url: str, announce: Callable[[Serving]
         partners = server.partner_listener(
             v2, v0, health, calls, reflects=settings.reflects("listen")
         )
-        operators = server.operator_listener(health, reflects=settings.reflects("operator_listen"))
+        inventory = InventoryServicer(
+            RedisInventory(link, terms.retention_ms), max_slot_s=settings.max_slot_s
+        )
+        operators = server.operator_listener(
+            inventory, health, calls, reflects=settings.reflects("operator_listen")
+        )
         for listener in (partners, operators):
             stack.push_async_callback(listener.stop, None)
         serving = Serving(
@@ -80,7 +92,16 @@ async def serve(settings: Settings, redis_url: str, announce: Callable[[Serving]
         _log.info("stopped")
 
 
-async def _open_store(settings: Settings, url: str, stack: AsyncExitStack) -> RedisStore:
+@asynccontextmanager
+async def open_inventory(settings: Settings) -> AsyncIterator[RedisInventory]:
+    """Open the inventory of the configured store, or else of this machine's embedded one."""
+    url = settings.redis_url or f"redis://127.0.0.1:{settings.embedded_port}"
+    async with AsyncExitStack() as stack:
+        link = _open_link(settings, url, stack)
+        yield RedisInventory(link, settings.lease_terms().retention_ms)
+
+
+def _open_link(settings: Settings, url: str, stack: AsyncExitStack) -> Link:
     client = connect(
         url,
         timeout_s=settings.redis_timeout_s,
@@ -90,21 +111,17 @@ async def _open_store(settings: Settings, url: str, stack: AsyncExitStack) -> Re
     )
     link = Link(client, retries=settings.redis_retries)
     stack.push_async_callback(link.close)
-    return RedisStore(link, settings.lease_terms())
+    return link
 
 
 def _readiness(settings: Settings, store: RedisStore) -> Readiness:
     metrics.build_info.labels(leasehold.__version__).set(1)
-    every_slot_exists = Finding(
-        "inventory",
-        "warning",
-        f"{settings.inventory}: every well-formed future slot counts as one that exists",
-    )
+    warnings = [] if settings.inventory == "strict" else [_EVERY_SLOT_EXISTS]
 
     async def ping() -> None:
         await store.ping(Deadline.within(settings.call_timeout_s, None))
 
-    return Readiness(ping, settings.unready_after_s, (every_slot_exists,))
+    return Readiness(ping, settings.unready_after_s, tuple(warnings))
 
 
 async def _start(listener: grpc.aio.Server, settings: Settings, name: str) -> Address:

@@ -158,10 +158,11 @@ class Settings(BaseSettings):
     max_advance_s: Seconds = _seconds(
         731 * _DAY_S, 60, 3660 * _DAY_S, "How far ahead a slot may start."
     )
-    inventory: Literal["open"] = Field(
+    inventory: Literal["open", "strict"] = Field(
         default="open",
-        description="Which slots exist: with open, every well-formed future slot exists once.",
-        json_schema_extra=_allow("open"),
+        description="Which slots exist: with open, every well-formed future slot exists once;"
+        " with strict, those that `leasehold inventory load` brought.",
+        json_schema_extra=_allow("open or strict"),
     )
     unready_after_s: Seconds = _seconds(
         5, 0, 3600, "How long the store may be away before health and readiness turn."

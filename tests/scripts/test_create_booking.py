@@ -15,6 +15,7 @@ from leasehold.model.booking import (
     CreateBookingOutcome,
     CreateBookingStatus,
 )
+from leasehold.model.inventory import CheckAvailabilityOutcome, CheckAvailabilityStatus
 from leasehold.model.lease import CreateLeaseOutcome, CreateLeaseStatus
 from leasehold.model.slot import Slot
 from leasehold.store import keys
@@ -285,21 +286,27 @@ async def test_create_lease_of_a_booked_slot_is_slot_unavailable(backend: Backen
     assert other.status is CreateLeaseStatus.SLOT_UNAVAILABLE
 
 
+def counted(count: int) -> CheckAvailabilityOutcome:
+    """Return the outcome of a count."""
+    return CheckAvailabilityOutcome(CheckAvailabilityStatus.COUNTED, count)
+
+
 async def test_check_availability_counts_what_create_lease_would_find(backend: Backend) -> None:
     """What looks free can be held, and what does not cannot (failure mode 24)."""
     store, slot = backend.store(), await backend.slot()
-    assert await store.check_availability(slot, soon()) == 1
+    assert await store.check_availability(slot, soon()) == counted(1)
 
     lease = await backend.create_lease(slot, for_ms=200)
-    assert await store.check_availability(slot, soon()) == 0
+    assert await store.check_availability(slot, soon()) == counted(0)
     await backend.wait_until(lease.expires_at_ms + 1)
-    assert await store.check_availability(slot, soon()) == 1
+    assert await store.check_availability(slot, soon()) == counted(1)
 
     await book(backend, slot, by=None)
-    assert await store.check_availability(slot, soon()) == 0
-    assert await store.check_availability(replace(slot, start_s=0), soon()) == 0
+    assert await store.check_availability(slot, soon()) == counted(0)
+    assert await store.check_availability(replace(slot, start_s=0), soon()) == counted(0)
     far_s = slot.start_s + TERMS.max_advance_ms // 1000
-    assert await store.check_availability(replace(slot, start_s=far_s), soon()) is None
+    outcome = await store.check_availability(replace(slot, start_s=far_s), soon())
+    assert outcome.status is CheckAvailabilityStatus.START_TOO_FAR
 
 
 async def test_get_booking_of_nothing_is_none(backend: Backend) -> None:

@@ -315,8 +315,9 @@ async def test_create_lease_repeated_around_the_expiry(
         script.source,
         2,
         keys.lease_key(slot.merchant_id, suffix()),
-        keys.spot_key(slot, 1),
-        *(suffix(), keys.slot_text(slot), 1, "reference-1", "", 0, slot.start_ms, 1_800_000),
+        keys.inventory_key(slot.merchant_id),
+        *(suffix(), keys.slot_text(slot), keys.slot_prefix(slot.merchant_id), ""),
+        *("reference-1", "", 0, slot.start_ms, 1_800_000),
         *(TERMS.min_lease_ms, TERMS.max_lease_ms, TERMS.max_advance_ms, TERMS.retention_ms),
     )
 

@@ -63,7 +63,12 @@ def test_api_document_names_every_reason() -> None:
     """Whoever reads a reason in an error finds it explained."""
     text = (ROOT / "docs" / "api.md").read_text()
     reasons = {trouble.value for trouble in StoreTrouble}
-    for table in (status.CREATE_LEASE, status.CREATE_BOOKING, status.UPDATE_BOOKING):
+    for table in (
+        status.CHECK_AVAILABILITY,
+        status.CREATE_LEASE,
+        status.CREATE_BOOKING,
+        status.UPDATE_BOOKING,
+    ):
         reasons |= {entry.reason for entry in table.values() if isinstance(entry, status.Fault)}
 
     assert [reason for reason in sorted(reasons) if f"`{reason}`" not in text] == []

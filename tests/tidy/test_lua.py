@@ -4,6 +4,7 @@ from importlib.resources import files
 import pytest
 
 from leasehold.model.booking import CreateBookingStatus, UpdateBookingStatus
+from leasehold.model.inventory import CheckAvailabilityStatus, CommitStatus
 from leasehold.model.lease import CreateLeaseStatus
 from leasehold.store import scripts
 
@@ -13,7 +14,11 @@ OUTCOMES = {
     "update_booking": list(UpdateBookingStatus),
     "index_booking": ["not_needed", "indexed"],
     "forget_booking": ["kept", "forgotten"],
-    "check_availability": ["start_too_far", "counted"],
+    "check_availability": list(CheckAvailabilityStatus),
+    "stage_spots": ["staged"],
+    "commit_spots": list(CommitStatus),
+    "drop_inventory": ["merchant_unknown", "dropped"],
+    "note_feed": ["over", "noted"],
 }
 """The set of outcomes that Python knows of each script."""
 

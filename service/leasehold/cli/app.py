@@ -8,6 +8,7 @@ import leasehold
 from leasehold.cli.bookings import book, bookings, cancel, check
 from leasehold.cli.config import config
 from leasehold.cli.hold import hold
+from leasehold.cli.inventory import inventory
 from leasehold.cli.script import script
 from leasehold.cli.serve import serve
 
@@ -25,6 +26,7 @@ app.command()(hold)
 app.command()(book)
 app.command()(cancel)
 app.command()(bookings)
+app.add_typer(inventory)
 app.command()(config)
 app.command()(script)
 

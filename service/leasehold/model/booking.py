@@ -68,6 +68,8 @@ class CreateBookingStatus(StrEnum):
     ALREADY_BOOKED_BY_USER = "already_booked_by_user"
     START_TOO_SOON = "start_too_soon"
     START_TOO_FAR = "start_too_far"
+    MERCHANT_UNKNOWN = "merchant_unknown"
+    SERVICE_UNKNOWN = "service_unknown"
     SLOT_UNAVAILABLE = "slot_unavailable"
     CREATED = "created"
 

@@ -47,6 +47,8 @@ class StoreTrouble(StrEnum):
     OUT_OF_MEMORY = "STORE_OUT_OF_MEMORY"
     ACCESS_DENIED = "STORE_ACCESS_DENIED"
     ANSWERED_TOO_LATE = "STORE_ANSWERED_TOO_LATE"
+    NO_INVENTORY = "NO_INVENTORY"
+    """Inventory is strict, and nobody has any: it was never loaded, or was lost."""
 
 
 class StoreUnavailableError(Exception):

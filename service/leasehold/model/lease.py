@@ -54,6 +54,8 @@ class CreateLeaseStatus(StrEnum):
     EXPIRY_TOO_SOON = "expiry_too_soon"
     START_TOO_SOON = "start_too_soon"
     START_TOO_FAR = "start_too_far"
+    MERCHANT_UNKNOWN = "merchant_unknown"
+    SERVICE_UNKNOWN = "service_unknown"
     SLOT_UNAVAILABLE = "slot_unavailable"
     CREATED = "created"
 

@@ -11,6 +11,7 @@ from leasehold.model.booking import (
     UpdateBookingOutcome,
 )
 from leasehold.model.deadline import Deadline
+from leasehold.model.inventory import CheckAvailabilityOutcome
 from leasehold.model.lease import CreateLease, CreateLeaseOutcome
 from leasehold.model.slot import Slot
 
@@ -32,8 +33,8 @@ class LeaseStore(Protocol):
         """Book the slot, by its lease or directly; the same token always names one booking."""
         ...
 
-    async def check_availability(self, slot: Slot, deadline: Deadline) -> int | None:
-        """Return how many spots of the slot are free, or None when it lies too far ahead."""
+    async def check_availability(self, slot: Slot, deadline: Deadline) -> CheckAvailabilityOutcome:
+        """Count the free spots of a slot."""
         ...
 
     async def get_booking(

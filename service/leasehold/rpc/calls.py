@@ -6,7 +6,7 @@ import re
 import time
 import traceback
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from enum import StrEnum
 from typing import Any, TypeAlias, cast
 
@@ -14,7 +14,6 @@ import grpc
 import structlog
 from google.protobuf.message import DecodeError
 
-from leasehold.model.checks import MAX_REQUEST_BYTES
 from leasehold.model.errors import (
     DeadlinePassedError,
     InvalidRequestError,
@@ -43,7 +42,8 @@ Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 class CallInterceptor(grpc.aio.ServerInterceptor):
     """Wraps the unary methods of the given services; leaves health and reflection alone."""
 
-    def __init__(self, services: frozenset[str]) -> None:
+    def __init__(self, services: Mapping[str, int]) -> None:
+        """``services`` says how many bytes a request of each may have."""
         self._services = services
         self._wrapped: dict[str, Handler] = {}
         self._running = 0
@@ -70,7 +70,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         await self._idle.wait()
 
     def _wrap(self, handler: Handler, service: str, method: str) -> Handler:
-        seen = _Traces(service, method)
+        seen, most_bytes = _Traces(service, method), self._services[service]
         parse, behave = handler.request_deserializer, cast("Behaviour", handler.unary_unary)
         assert parse is not None
 
@@ -82,7 +82,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             self._enter()
             response, failure, code = None, None, grpc.StatusCode.OK
             try:
-                response = await behave(_parse(raw, parse), context)
+                response = await behave(_parse(raw, parse, most_bytes), context)
             except asyncio.CancelledError:
                 code = grpc.StatusCode.CANCELLED
                 raise
@@ -165,9 +165,9 @@ def _request_id(context: Context) -> str:
     return uuid.uuid4().hex
 
 
-def _parse(raw: bytes, parse: Callable[[bytes], Any]) -> Any:
-    if len(raw) > MAX_REQUEST_BYTES:
-        fault = f"is {len(raw)} bytes long, at most {MAX_REQUEST_BYTES} are taken"
+def _parse(raw: bytes, parse: Callable[[bytes], Any], most_bytes: int) -> Any:
+    if len(raw) > most_bytes:
+        fault = f"is {len(raw)} bytes long, at most {most_bytes} are taken"
         raise InvalidRequestError([Violation("", fault)])
     try:
         return parse(raw)

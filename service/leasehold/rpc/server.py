@@ -8,14 +8,25 @@ from leasehold.generated.ext.maps.booking.partner.v0 import booking_service_pb2 
 from leasehold.generated.ext.maps.booking.partner.v0 import booking_service_pb2_grpc as v0_grpc
 from leasehold.generated.ext.maps.booking.partner.v2 import booking_service_pb2 as v2_pb
 from leasehold.generated.ext.maps.booking.partner.v2 import booking_service_pb2_grpc as v2_grpc
+from leasehold.generated.leasehold.v1 import inventory_service_pb2 as inventory_pb
+from leasehold.generated.leasehold.v1 import inventory_service_pb2_grpc as inventory_grpc
+from leasehold.model import checks
 from leasehold.rpc.calls import CallInterceptor
 from leasehold.rpc.health import Health
 from leasehold.rpc.v0 import servicer as v0_servicer
+from leasehold.rpc.v1.inventory import InventoryServicer
 from leasehold.rpc.v2 import servicer as v2_servicer
 
 V2 = v2_pb.DESCRIPTOR.services_by_name["BookingService"].full_name
 V0 = v0_pb.DESCRIPTOR.services_by_name["BookingService"].full_name
 PARTNER_SERVICES = (V2, V0)
+INVENTORY = inventory_pb.DESCRIPTOR.services_by_name["InventoryService"].full_name
+OPERATOR_SERVICES = (INVENTORY,)
+MAX_REQUEST_BYTES = {
+    **dict.fromkeys(PARTNER_SERVICES, checks.MAX_REQUEST_BYTES),
+    **dict.fromkeys(OPERATOR_SERVICES, checks.MAX_OPERATOR_REQUEST_BYTES),
+}
+"""What a request of each service may have."""
 _HEALTH = "grpc.health.v1.Health"
 
 _OPTIONS = (
@@ -40,10 +51,13 @@ def partner_listener(
     return server
 
 
-def operator_listener(health: Health, *, reflects: bool) -> grpc.aio.Server:
+def operator_listener(
+    inventory: InventoryServicer, health: Health, calls: CallInterceptor, *, reflects: bool
+) -> grpc.aio.Server:
     """Return the listener for operators; it is not started."""
-    server = grpc.aio.server(options=_OPTIONS)
-    _add_common(server, health, reflects, ())
+    server = grpc.aio.server(interceptors=[calls], options=_OPTIONS)
+    inventory_grpc.add_InventoryServiceServicer_to_server(inventory, server)
+    _add_common(server, health, reflects, OPERATOR_SERVICES)
     return server
 
 

@@ -9,6 +9,9 @@ from datetime import UTC, datetime, timedelta
 from leasehold.model.ids import decode_id, encode_id
 from leasehold.model.slot import Slot
 
+FEED_KEY = "feed"
+"""The feed that was imported last; it lies where its own name takes it."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SLOT_TEXT = re.compile(
     r"(?P<service>[^:]*):(?P<start>[^/]*)"
@@ -30,6 +33,21 @@ def booking_key(merchant_id: str, booking_suffix: str) -> str:
 def index_key(user_digest: str) -> str:
     """Name the index of a user's bookings, which lie with many merchants."""
     return f"bookings-of:{{{user_digest}}}"
+
+
+def inventory_key(merchant_id: str) -> str:
+    """Name what is known of a merchant's inventory."""
+    return f"inventory:{{{encode_id(merchant_id)}}}"
+
+
+def spots_prefix(merchant_id: str) -> str:
+    """Return what precedes the day in every spots key of a merchant."""
+    return f"spots:{{{encode_id(merchant_id)}}}:"
+
+
+def stage_key(merchant_id: str, import_id: str, day: str) -> str:
+    """Name what an import has read of a merchant's day."""
+    return f"stage:{{{encode_id(merchant_id)}}}:{import_id}:{day}"
 
 
 def slot_prefix(merchant_id: str) -> str:

@@ -18,14 +18,15 @@ from leasehold.model.booking import (
 )
 from leasehold.model.deadline import Deadline
 from leasehold.model.errors import StoreTrouble, StoreUnavailableError
+from leasehold.model.inventory import CheckAvailabilityOutcome, CheckAvailabilityStatus
 from leasehold.model.lease import CreateLease, CreateLeaseOutcome, CreateLeaseStatus, LeaseTerms
 from leasehold.model.slot import Slot
 from leasehold.store import keys, scripts
 from leasehold.store.link import Link
 
-_ONLY_SPOT = 1
 # Stands where a digest would, and is none: digests have 26 characters.
 _NOBODY = "nobody"
+_MERCHANT_UNKNOWN = "merchant_unknown"
 _OLDER_THAN_ANY_CALL_MS = 120_000
 _BOOKING_FIELDS = ("api", "original", "status", "current_slot")
 
@@ -33,9 +34,14 @@ _BOOKING_FIELDS = ("api", "original", "status", "current_slot")
 class RedisStore:
     """A LeaseStore whose every decision is made by a script, atomically, by Redis' clock."""
 
-    def __init__(self, link: Link, terms: LeaseTerms) -> None:
+    def __init__(self, link: Link, terms: LeaseTerms, *, is_strict: bool = False) -> None:
+        """With ``is_strict`` only the slots of the inventory exist, each with so many spots.
+
+        Otherwise every slot exists once.
+        """
         self._link = link
         self._terms = terms
+        self._is_strict = is_strict
         self._create_lease = scripts.load("create_lease")
         self._create_booking = scripts.load("create_booking")
         self._update_booking = scripts.load("update_booking")
@@ -52,11 +58,12 @@ class RedisStore:
         sent_at_s = time.monotonic()
         status, *granted = await self._link.run(
             self._create_lease,
-            [keys.lease_key(slot.merchant_id, suffix), keys.spot_key(slot, _ONLY_SPOT)],
+            [keys.lease_key(slot.merchant_id, suffix), keys.inventory_key(slot.merchant_id)],
             [
                 suffix,
                 keys.slot_text(slot),
-                _ONLY_SPOT,
+                keys.slot_prefix(slot.merchant_id),
+                self._spots_prefix(slot.merchant_id),
                 command.reference,
                 command.availability_tag,
                 command.asked_expires_ms,
@@ -69,6 +76,7 @@ class RedisStore:
             ],
             deadline,
         )
+        await self._tell_from_no_inventory(status, deadline)
         match granted:
             case [expires_at_ms, remaining_ms]:
                 if (time.monotonic() - sent_at_s) * 1000 >= remaining_ms:
@@ -94,13 +102,13 @@ class RedisStore:
             [
                 keys.booking_key(merchant_id, command.suffix),
                 keys.lease_key(merchant_id, lease_suffix),
+                keys.inventory_key(merchant_id),
             ],
             [
                 command.suffix,
                 lease_suffix,
                 int(lease is not None and lease.merchant_id != merchant_id),
                 keys.slot_text(slot) if slot else "",
-                _ONLY_SPOT,
                 user,
                 command.api,
                 base64.b64encode(command.original).decode(),
@@ -111,10 +119,12 @@ class RedisStore:
                 terms.booking_retention_ms,
                 keys.booking_key(merchant_id, ""),
                 keys.slot_prefix(merchant_id),
+                self._spots_prefix(merchant_id),
                 command.additional_request,
             ],
             deadline,
         )
+        await self._tell_from_no_inventory(status, deadline)
         outcome = CreateBookingStatus(status)
         match made:
             case [original, slot_text]:
@@ -125,15 +135,24 @@ class RedisStore:
                 return CreateBookingOutcome(outcome, command.original, slot)
         return CreateBookingOutcome(outcome)
 
-    async def check_availability(self, slot: Slot, deadline: Deadline) -> int | None:
-        """Return how many spots of the slot are free, or None when it lies too far ahead."""
+    async def check_availability(self, slot: Slot, deadline: Deadline) -> CheckAvailabilityOutcome:
+        """Count the free spots; see lua/check_availability.lua for the answers."""
+        terms = self._terms
         status, *counted = await self._link.run(
             self._check_availability,
-            [keys.spot_key(slot, _ONLY_SPOT)],
-            [slot.start_ms, self._terms.min_lease_ms, self._terms.max_advance_ms],
+            [keys.inventory_key(slot.merchant_id)],
+            [
+                keys.slot_text(slot),
+                keys.slot_prefix(slot.merchant_id),
+                self._spots_prefix(slot.merchant_id),
+                slot.start_ms,
+                terms.min_lease_ms,
+                terms.max_advance_ms,
+            ],
             deadline,
         )
-        return counted[0] if status == "counted" else None
+        await self._tell_from_no_inventory(status, deadline)
+        return CheckAvailabilityOutcome(CheckAvailabilityStatus(status), *counted)
 
     async def get_booking(
         self, reference: ids.Reference, deadline: Deadline
@@ -170,6 +189,7 @@ class RedisStore:
                 terms.max_advance_ms,
                 terms.booking_retention_ms,
                 keys.slot_prefix(merchant_id),
+                self._spots_prefix(merchant_id),
                 keys.lease_key(merchant_id, ""),
             ],
             deadline,
@@ -244,6 +264,20 @@ class RedisStore:
             [booking_id, start_ms, keep_ms, self._terms.max_advance_ms],
             deadline,
         )
+
+    def _spots_prefix(self, merchant_id: str) -> str:
+        """Return what the scripts look for inventory with; empty for open inventory."""
+        return keys.spots_prefix(merchant_id) if self._is_strict else ""
+
+    async def _tell_from_no_inventory(self, status: str, deadline: Deadline) -> None:
+        """Raise StoreUnavailableError if a merchant is unknown because everybody is.
+
+        Not in the script: what is known of everybody lies on another shard.
+        """
+        if status == _MERCHANT_UNKNOWN and not await self._link.read(
+            "EXISTS", keys.FEED_KEY, deadline=deadline
+        ):
+            raise StoreUnavailableError(StoreTrouble.NO_INVENTORY)
 
     async def ping(self, deadline: Deadline) -> None:
         """Return when Redis answers."""

@@ -58,6 +58,12 @@ CREATE_LEASE: Table = {
     CreateLeaseStatus.START_TOO_FAR: _fault(
         "START_TOO_FAR", "lease.start_time", "is further ahead than slots are held"
     ),
+    CreateLeaseStatus.MERCHANT_UNKNOWN: _fault(
+        "MERCHANT_UNKNOWN", "lease.merchant_id", "is no merchant of the inventory"
+    ),
+    CreateLeaseStatus.SERVICE_UNKNOWN: _fault(
+        "SERVICE_UNKNOWN", "lease.service_id", "is no service of this merchant"
+    ),
 }
 
 # The slot is the lease's own and the lease id is the token, so some of these cannot arise.
@@ -71,6 +77,8 @@ CREATE_BOOKING: Table = {
     CreateBookingStatus.ALREADY_BOOKED_BY_USER: _BOOKED,
     CreateBookingStatus.START_TOO_SOON: _TAKEN,
     CreateBookingStatus.START_TOO_FAR: _TAKEN,
+    CreateBookingStatus.MERCHANT_UNKNOWN: _TAKEN,
+    CreateBookingStatus.SERVICE_UNKNOWN: _TAKEN,
     CreateBookingStatus.SLOT_UNAVAILABLE: _TAKEN,
     CreateBookingStatus.TOKEN_REUSED: _BOOKED,
     CreateBookingStatus.LEASE_SLOT_MISMATCH: _TAKEN,

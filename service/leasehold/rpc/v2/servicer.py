@@ -8,7 +8,7 @@ import structlog
 from leasehold.generated.ext.maps.booking.partner.v2 import booking_service_pb2 as pb
 from leasehold.generated.ext.maps.booking.partner.v2 import booking_service_pb2_grpc as pb_grpc
 from leasehold.model.deadline import Deadline
-from leasehold.model.errors import InvalidRequestError, NotFoundError, Violation
+from leasehold.model.errors import NotFoundError
 from leasehold.model.store import LeaseStore
 from leasehold.rpc.calls import note_outcome
 from leasehold.rpc.stored import as_v2
@@ -34,11 +34,10 @@ class BookingServicer(pb_grpc.BookingServiceServicer):
     ) -> pb.CheckAvailabilityResponse:
         """Count the free spots of a slot, as CreateLease would find them now."""
         slot = translate.checked_slot(request, self._max_slot_s)
-        count = await self._store.check_availability(slot, self._deadline(context))
-        if count is None:
-            fault = Violation("slot.start_time", "is further ahead than slots are held")
-            raise InvalidRequestError([fault], "START_TOO_FAR")
-        return translate.counted(request, count)
+        outcome = await self._store.check_availability(slot, self._deadline(context))
+        note_outcome(translate.API, "check_availability", outcome.status)
+        status.refusal(status.CHECK_AVAILABILITY, outcome.status)
+        return translate.counted(request, outcome.count)
 
     async def CreateLease(
         self, request: pb.CreateLeaseRequest, context: grpc.aio.ServicerContext[Any, Any]

@@ -10,6 +10,7 @@ from enum import StrEnum
 from leasehold.generated.ext.maps.booking.partner.v2 import booking_service_pb2 as pb
 from leasehold.model.booking import CreateBookingStatus, UpdateBookingStatus
 from leasehold.model.errors import InvalidRequestError, NotFoundError, Violation
+from leasehold.model.inventory import CheckAvailabilityStatus
 from leasehold.model.lease import CreateLeaseStatus
 
 
@@ -45,6 +46,27 @@ _HAS_IT = _refusal(
     pb.BookingFailure.SLOT_ALREADY_BOOKED_BY_USER, "The user has a booking of this slot."
 )
 
+
+def _inventory_faults(reads: type[StrEnum], path: str) -> dict[StrEnum, Fault]:
+    """Return what is wrong with a slot that no inventory can have."""
+    return {
+        reads("merchant_unknown"): Fault(
+            "MERCHANT_UNKNOWN", f"{path}.merchant_id", "is no merchant of the inventory"
+        ),
+        reads("service_unknown"): Fault(
+            "SERVICE_UNKNOWN", f"{path}.service_id", "is no service of this merchant"
+        ),
+    }
+
+
+CHECK_AVAILABILITY: Table = {
+    CheckAvailabilityStatus.COUNTED: GRANTED,
+    CheckAvailabilityStatus.START_TOO_FAR: Fault(
+        "START_TOO_FAR", "slot.start_time", "is further ahead than slots are held"
+    ),
+    **_inventory_faults(CheckAvailabilityStatus, "slot"),
+}
+
 CREATE_LEASE: Table = {
     CreateLeaseStatus.CREATED: GRANTED,
     CreateLeaseStatus.REPLAYED: GRANTED,
@@ -66,6 +88,7 @@ CREATE_LEASE: Table = {
     CreateLeaseStatus.START_TOO_FAR: Fault(
         "START_TOO_FAR", "lease.slot.start_time", "is further ahead than slots are held"
     ),
+    **_inventory_faults(CreateLeaseStatus, "lease.slot"),
 }
 
 CREATE_BOOKING: Table = {
@@ -89,6 +112,7 @@ CREATE_BOOKING: Table = {
     CreateBookingStatus.START_TOO_FAR: Fault(
         "START_TOO_FAR", "slot.start_time", "is further ahead than slots are booked"
     ),
+    **_inventory_faults(CreateBookingStatus, "slot"),
 }
 
 UPDATE_BOOKING: Table = {

@@ -1,0 +1,28 @@
+-- note_feed: it is known that somebody has an inventory, and from which feed.
+-- KEYS[1]  feed_key  hash  the feed that was imported last, of whomever
+-- ARGV[1]  generated_at_ms  integer  when the feed was made, epoch ms
+-- ARGV[2]  keep_until_ms    integer  when the last day of its inventory ends, epoch ms
+-- Returns {status, ...} in order of precedence:
+--   over   all of its days have ended
+--   noted  it is known
+-- Keeps: it is known at least as long as any inventory lasts.
+-- Cost: constant; one read and two writes.
+-- Repeatable: yes. It says the same again.
+
+--@include now_ms
+--@include format_ms
+
+local feed_key = KEYS[1]
+local generated_at_ms = ARGV[1]
+local keep_until_ms = tonumber(ARGV[2])
+
+local now = now_ms()
+if keep_until_ms <= now then
+  return {'over'}
+end
+local remaining_ms = redis.call('PTTL', feed_key)
+redis.call('HSET', feed_key, 'v', '1', 'generated_at_ms', generated_at_ms, 'imported_at_ms', format_ms(now))
+if remaining_ms < keep_until_ms - now then
+  redis.call('PEXPIREAT', feed_key, format_ms(keep_until_ms))
+end
+return {'noted'}

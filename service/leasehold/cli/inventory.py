@@ -1,0 +1,215 @@
+"""``leasehold inventory``: load, show, drop."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from leasehold import bootstrap
+from leasehold.cli.calling import show_slot_time, show_time
+from leasehold.cli.console import (
+    REFUSED,
+    UNAVAILABLE,
+    UNUSABLE,
+    details,
+    err,
+    fail,
+    load_settings,
+    out,
+)
+from leasehold.feed.files import Feed
+from leasehold.model.errors import StoreUnavailableError
+from leasehold.model.inventory import Committed, Fault, FeedError, Staged
+from leasehold.settings import Settings
+from leasehold.store.redis_inventory import RedisInventory
+
+Answer = TypeVar("Answer")
+_MOST_LINES = 20
+
+inventory = typer.Typer(
+    name="inventory",
+    help="Which slots there are: load availability feeds, look at them, drop them."
+    " Works on the store of LEASEHOLD_REDIS_URL, or else on this machine's embedded one.",
+    no_args_is_help=True,
+)
+
+
+@inventory.command()
+def load(
+    files: Annotated[list[Path], typer.Argument(help="All files of one feed: JSON or JSON.gz.")],
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Take nothing when any entry is at fault.")
+    ] = False,
+) -> None:
+    """Make the inventory what a feed says, each merchant's day in one step.
+
+    Exit code 0: all of it; 1: but for what is reported; 2: nothing of it; 3: no answer.
+    """
+    settings = load_settings()
+    with _progress() as progress:
+        try:
+            progress.add_task("reading", total=None)
+            feed = Feed(files, settings.max_slot_s)
+            staged, committed = _with_store(
+                settings, lambda store: _load(store, feed, strict, progress)
+            )
+        except FeedError as error:
+            progress.stop()
+            fail(str(error), UNUSABLE)
+    _report_faults(staged.faults, staged.fault_count)
+    out.print(_loaded_table(staged, committed))
+    for day in committed.newer[:_MOST_LINES]:
+        err.print(f"{day} stays as it is: a later feed is stored.", style="yellow")
+    if staged.fault_count or committed.newer:
+        raise typer.Exit(REFUSED)
+
+
+@inventory.command()
+def show(
+    merchant: Annotated[str, typer.Argument(help="One merchant.")] = "",
+    day: Annotated[str, typer.Argument(help="One UTC day, like 2027-03-01.")] = "",
+) -> None:
+    """Show who has an inventory, a merchant's days, or a day's slots and who is on them."""
+    settings = load_settings()
+    if not merchant:
+        out.print(_with_store(settings, _merchants_table))
+    elif not day:
+        out.print(_with_store(settings, lambda store: _days_table(store, merchant)))
+    else:
+        out.print(_with_store(settings, lambda store: _slots_table(store, merchant, day)))
+
+
+@inventory.command()
+def drop(
+    merchants: Annotated[list[str] | None, typer.Argument(help="Merchants.")] = None,
+    everybody: Annotated[bool, typer.Option("--all", help="Every merchant.")] = False,
+) -> None:
+    """Forget the inventory of merchants. Holds and bookings stand.
+
+    Exit code 0: forgotten; 1: somebody had none; 2: nobody is named; 3: no answer.
+    """
+    if bool(merchants) == everybody:
+        fail("Name merchants, or say --all.", UNUSABLE)
+
+    async def do(store: RedisInventory) -> int:
+        names = sorted({name async for name in store.merchants()}) if everybody else merchants
+        unknown = 0
+        for name in names or ():
+            removed = await store.drop(name)
+            if removed is None:
+                unknown += 1
+                err.print(f"{name} has no inventory.", style="yellow")
+            else:
+                out.print(f"{name}: {removed} slots dropped")
+        if everybody:
+            await store.forget_feed()
+        return unknown
+
+    if _with_store(load_settings(), do):
+        raise typer.Exit(REFUSED)
+
+
+def _with_store(settings: Settings, do: Callable[[RedisInventory], Awaitable[Answer]]) -> Answer:
+    async def run() -> Answer:
+        async with bootstrap.open_inventory(settings) as store:
+            return await do(store)
+
+    try:
+        return asyncio.run(run())
+    except StoreUnavailableError as error:
+        fail(f"The store gave no answer: {error}", UNAVAILABLE)
+
+
+def _progress() -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    return Progress(*columns, TimeElapsedColumn(), console=err, transient=True)
+
+
+def _report_faults(faults: list[Fault], count: int) -> None:
+    for fault in faults[:_MOST_LINES]:
+        err.print(f"{fault.place} {fault.reason}", style="yellow")
+    if count > _MOST_LINES:
+        err.print(f"and {count - _MOST_LINES:,} more entries at fault", style="yellow")
+
+
+async def _load(
+    store: RedisInventory, feed: Feed, strict: bool, progress: Progress
+) -> tuple[Staged, Committed]:
+    entries = progress.add_task("entries staged", total=feed.count)
+    staged = await store.stage(feed.items(), lambda done: progress.update(entries, completed=done))
+    if strict and staged.fault_count:
+        _report_faults(staged.faults, staged.fault_count)
+        raise FeedError("Nothing was loaded, because entries are at fault (--strict).")
+    days = progress.add_task("days committed", total=None)
+    committed = await store.commit(
+        staged,
+        feed.generated_at_ms,
+        lambda done, of: progress.update(days, completed=done, total=of),
+    )
+    return staged, committed
+
+
+def _loaded_table(staged: Staged, committed: Committed) -> Table:
+    table = details("Loaded")
+    numbers = {
+        "slots listed": staged.slots,
+        "slots removed": committed.removed,
+        "merchants": len(staged.scopes),
+        "merchants' days": committed.days,
+        "days that have passed": committed.over,
+        "days known from a later feed": len(committed.newer),
+        "entries at fault": staged.fault_count,
+    }
+    for name, number in numbers.items():
+        table.add_row(name, f"{number:,}")
+    return table
+
+
+async def _merchants_table(store: RedisInventory) -> Table:
+    table = Table("merchant", "services", "days", "from", "to", "newest feed")
+    for name in sorted({name async for name in store.merchants()}):
+        found = await store.describe(name)
+        if found and found.generated_at_ms:
+            days = sorted(found.generated_at_ms)
+            newest = _show_ms(max(found.generated_at_ms.values()))
+            services = str(len(found.services))
+            table.add_row(name, services, str(len(days)), days[0], days[-1], newest)
+    return table
+
+
+async def _days_table(store: RedisInventory, merchant: str) -> Table:
+    found = await store.describe(merchant)
+    if not found:
+        fail(f"{merchant} has no inventory.", REFUSED)
+    table = Table("day", "slots", "spots", "held", "booked", "feed")
+    for day, generated_at_ms in sorted(found.generated_at_ms.items()):
+        slots = await store.slots(merchant, day)
+        numbers = (
+            len(slots),
+            sum(slot.spots for slot in slots),
+            sum(slot.held for slot in slots),
+            sum(slot.booked for slot in slots),
+        )
+        table.add_row(day, *map(str, numbers), _show_ms(generated_at_ms))
+    return table
+
+
+async def _slots_table(store: RedisInventory, merchant: str, day: str) -> Table:
+    table = Table("service", "slot", "staff", "room", "party", "spots", "held", "booked")
+    for found in await store.slots(merchant, day):
+        slot, numbers = found.slot, (found.spots, found.held, found.booked)
+        party_size = str(slot.party_size or "")
+        when = show_slot_time(slot)
+        table.add_row(
+            slot.service_id, when, slot.staff_id, slot.room_id, party_size, *map(str, numbers)
+        )
+    return table
+
+
+def _show_ms(at_ms: int) -> str:
+    return show_time(datetime.fromtimestamp(at_ms / 1000, UTC))

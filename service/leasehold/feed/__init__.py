@@ -1,0 +1,1 @@
+"""Availability feeds: what partners say there is to hold."""

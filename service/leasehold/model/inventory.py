@@ -1,0 +1,199 @@
+"""The inventory: which slots there are, and how many spots each has."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Protocol
+
+from leasehold.model.slot import Slot
+
+MAX_SPOTS = 1000
+MAX_REPEAT_S = 86_400
+"""A recurrence goes on for at most so long. Source: contract 10, "Recurrence"."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recurrence:
+    """Repeats a slot of one spot every so often, up to and including ``until_s``."""
+
+    every_s: int
+    until_s: int
+    """Epoch seconds: the last start there can be."""
+    closed: tuple[tuple[int, int], ...] = ()
+    """Half-open ranges of epoch seconds in which nobody can be served."""
+
+
+@dataclass(frozen=True, slots=True)
+class Availability:
+    """A slot and its spots, or a row of slots; its shape has been checked."""
+
+    place: str
+    """Where the feed has it, for reports."""
+    slot: Slot
+    spots_total: int
+    spots_open: int
+    recurrence: Recurrence | None = None
+
+    def slots(self) -> Iterator[tuple[Slot, int, int]]:
+        """Yield each slot with its spots in total and those that are open.
+
+        Source: contract 10, "Recurrence" and "ScheduleException".
+        """
+        row = self.recurrence
+        if not row:
+            yield self.slot, self.spots_total, self.spots_open
+            return
+        for start_s in range(self.slot.start_s, row.until_s + 1, row.every_s):
+            end_s = start_s + self.slot.duration_s
+            is_closed = any(start_s < to_s and from_s < end_s for from_s, to_s in row.closed)
+            yield replace(self.slot, start_s=start_s), 1, int(not is_closed)
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a snapshot is complete for, at one merchant; None for any. Source: contract 10.1."""
+
+    merchant_id: str
+    service_id: str | None = None
+    from_s: int | None = None
+    """Starts are in ``[from_s, to_s)``, epoch seconds."""
+    to_s: int | None = None
+    duration_s: int | None = None
+    staff_id: str | None = None
+    room_id: str | None = None
+    party_size: int | None = None
+
+    def has(self, slot: Slot) -> bool:
+        """Tell whether a slot is one of those that it speaks of."""
+        agree = (
+            (self.merchant_id, slot.merchant_id),
+            (self.service_id, slot.service_id),
+            (self.duration_s, slot.duration_s),
+            (self.staff_id, slot.staff_id),
+            (self.room_id, slot.room_id),
+            (self.party_size, slot.party_size),
+        )
+        return all(wanted in (None, found) for wanted, found in agree) and self.meets(
+            slot.start_s, slot.start_s + 1
+        )
+
+    def meets(self, from_s: int, to_s: int) -> bool:
+        """Tell whether any start in ``[from_s, to_s)`` is one that it speaks of."""
+        return (self.from_s is None or self.from_s < to_s) and (
+            self.to_s is None or from_s < self.to_s
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """An entry that cannot be taken."""
+
+    place: str
+    reason: str
+
+
+class CheckAvailabilityStatus(StrEnum):
+    """Every answer to CheckAvailability, in order of precedence.
+
+    Source: contract 6.2, "Order of judgement".
+    """
+
+    START_TOO_FAR = "start_too_far"
+    MERCHANT_UNKNOWN = "merchant_unknown"
+    SERVICE_UNKNOWN = "service_unknown"
+    COUNTED = "counted"
+
+
+@dataclass(frozen=True, slots=True)
+class CheckAvailabilityOutcome:
+    """The answer to one CheckAvailability."""
+
+    status: CheckAvailabilityStatus
+    count: int = 0
+    """The spots that are free, when counted."""
+
+
+FeedItem = Availability | Scope | Fault
+
+
+class FeedError(Exception):
+    """A feed that cannot be taken as a whole; nothing of it has been. The message is for people."""
+
+
+class CommitStatus(StrEnum):
+    """Every answer to the commit of one merchant's day, in order of precedence."""
+
+    DAY_OVER = "day_over"
+    OLDER_FEED = "older_feed"
+    STAGE_INCOMPLETE = "stage_incomplete"
+    COMMITTED = "committed"
+
+
+@dataclass(slots=True)
+class Staged:
+    """What has been read of a feed and waits in the store, where nobody who asks sees it."""
+
+    import_id: str
+    slots: int = 0
+    slots_by_day: dict[tuple[str, str], int] = field(default_factory=dict)
+    """How many slots wait, by merchant and UTC day."""
+    scopes: dict[str, list[Scope]] = field(default_factory=dict)
+    """What the feed is complete for, by merchant."""
+    faults: list[Fault] = field(default_factory=list)
+    """The first of the entries that were not taken."""
+    fault_count: int = 0
+
+
+@dataclass(slots=True)
+class Committed:
+    """What became of a feed."""
+
+    days: int = 0
+    """Merchants' days that are now as the feed says."""
+    removed: int = 0
+    """Slots that were there and are not any more."""
+    over: int = 0
+    """Merchants' days that have passed."""
+    newer: list[str] = field(default_factory=list)
+    """Merchants' days that stay as they are, because a later feed said so."""
+
+
+@dataclass(frozen=True, slots=True)
+class MerchantInventory:
+    """What is known of one merchant's inventory."""
+
+    merchant_id: str
+    services: list[str]
+    generated_at_ms: dict[str, int]
+    """When the feed was made that a UTC day is known from, by day."""
+
+
+@dataclass(frozen=True, slots=True)
+class SlotInventory:
+    """What is known of one slot."""
+
+    slot: Slot
+    spots: int
+    held: int
+    booked: int
+
+
+class InventoryStore(Protocol):
+    """Takes feeds in two steps; both raise StoreUnavailableError when the store gives no answer."""
+
+    async def stage(self, items: Iterable[FeedItem], progress: Callable[[int], None]) -> Staged:
+        """Read a feed into the store; nobody who asks for a lease notices.
+
+        ``progress`` is told now and then how many entries are done.
+        """
+        ...
+
+    async def commit(
+        self, staged: Staged, generated_at_ms: int | None, progress: Callable[[int, int], None]
+    ) -> Committed:
+        """Make the inventory what has been staged, each merchant's day in one step.
+
+        Without ``generated_at_ms`` that is true now, by the store's clock. ``progress`` is told
+        how many days are done, of how many. Raises FeedError when nothing of it can be taken.
+        """
+        ...

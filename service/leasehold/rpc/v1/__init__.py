@@ -1,0 +1,1 @@
+"""leasehold.v1: the operators' own API."""

@@ -1,0 +1,102 @@
+"""Walks with an inventory: capacities rise, fall, and slots come and go while others hold them."""
+
+from hypothesis import strategies as st
+from tests.model.walks import SLOTS, Draw, FakeWalk, Key, Tally
+from tests.reference_inventory import ReferenceInventory, day_of
+
+from leasehold.model.inventory import Availability, FeedItem, Scope
+from leasehold.store import keys
+
+FEED_AGE_MS = (0, 0, 0, 0, 1, 1_000, 30_000)
+CAPACITIES = (0, 1, 1, 2, 2, 3, 20)
+
+
+class StrictWalk(FakeWalk):
+    """On fakeredis, with feeds between the other steps."""
+
+    is_strict = True
+    steps = (*FakeWalk.steps, "feed", "lease", "book")
+
+    def __init__(self, tally: Tally) -> None:
+        super().__init__(tally)
+        self.inventory = self.backend.inventory(self.terms)
+
+    def start(self) -> None:
+        """Begin with a feed in which one merchant is missing."""
+        super().start()
+        self.inventory = self.backend.inventory(self.terms)
+        self.reference.inventory = ReferenceInventory(self.terms.retention_ms)
+        self.load([(name, 2, 2) for name in SLOTS if name != "elsewhere"], (), 0)
+
+    def do_feed(self, draw: Draw) -> None:
+        """Load a feed: of everybody, or of what some restriction speaks of."""
+        names = draw(st.lists(st.sampled_from(tuple(SLOTS)), unique=True))
+        listed = []
+        for name in names:
+            total = draw(st.sampled_from(CAPACITIES))
+            listed.append((name, total, min(total, draw(st.sampled_from((0, 1, 20, 20))))))
+        limits = draw(st.sampled_from(((), ("soon",), ("later",), ("soon", "later", "elsewhere"))))
+        self.load(listed, limits, draw(st.sampled_from(FEED_AGE_MS)))
+
+    def load(
+        self, listed: list[tuple[str, int, int]], limits: tuple[str, ...], age_ms: int
+    ) -> None:
+        """Load slots, complete for the starts of some, or for their merchants."""
+        slots = {name: self.slot(name) for name in SLOTS}
+        scopes = [
+            Scope(slots[name].merchant_id, from_s=slots[name].start_s, to_s=slots[name].start_s + 1)
+            for name in limits
+        ] or sorted({Scope(slots[name].merchant_id) for name, *_ in listed}, key=str)
+        items: list[FeedItem] = [*scopes]
+        items += [
+            Availability("somewhere", slots[name], total, spots_open)
+            for name, total, spots_open in listed
+            if any(scope.has(slots[name]) for scope in scopes)
+        ]
+        if not scopes:
+            return
+        generated_at_ms = self.reference.now_ms - age_ms
+        staged = self.run(self.inventory.stage(items, lambda _: None))
+        self.run(self.inventory.commit(staged, generated_at_ms, lambda *_: None))
+        self.reference._forget_what_has_ended()
+        assert self.reference.inventory
+        self.reference.inventory.replace(self.reference, items, generated_at_ms)
+        self.count("feed")
+        self.compare_keys()
+
+    def expected_keys(self) -> dict[str, Key]:
+        """Write the inventory as keys as well."""
+        found = super().expected_keys()
+        inventory = self.reference.inventory
+        assert inventory
+        spots: dict[tuple[str, int], dict[str, str]] = {}
+        for slot, (count, highest) in inventory.found.items():
+            spots.setdefault(day_of(slot), {})[keys.slot_text(slot)] = f"{count} {highest}"
+        for day, fields in spots.items():
+            key = keys.spots_prefix(day[0]) + keys.start_text(day[1] * 86_400).partition("T")[0]
+            found[key] = (fields, inventory.end_of(day))
+        for merchant_id in {merchant_id for merchant_id, _ in inventory.days}:
+            ends = {day: inventory.end_of(day) for day in inventory.days if day[0] == merchant_id}
+            days = {
+                f"day:{keys.start_text(day[1] * 86_400).partition('T')[0]}": (
+                    f"{inventory.days[day]} {end}"
+                )
+                for day, end in ends.items()
+            }
+            services = {
+                f"service:{service.replace(':', '%3A')}": str(end)
+                for (of, service), end in inventory.services.items()
+                if of == merchant_id
+            }
+            fields = {"v": "1", **days, **services}
+            found[keys.inventory_key(merchant_id)] = (fields, max(ends.values()))
+        return found
+
+    def spots_of(self, key: str) -> int:
+        """Return how many spots the slot of a key has."""
+        assert self.reference.inventory
+        found = self.reference.inventory.found.items()
+        return max(
+            (spots for slot, (spots, _) in found if keys.spot_key(slot, 1).startswith(f"{key}#")),
+            default=0,
+        )

@@ -1,0 +1,129 @@
+"""The inventory in plain Python: what a feed makes of it."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from leasehold.model.inventory import Availability, FeedItem, Scope
+from leasehold.model.slot import Slot
+
+if TYPE_CHECKING:
+    from tests.reference_store import ReferenceStore
+
+DAY_MS = 86_400_000
+Day = tuple[str, int]
+"""A merchant, and the number of a UTC day."""
+
+
+def day_of(slot: Slot) -> Day:
+    """Return where a slot belongs."""
+    return slot.merchant_id, slot.start_ms // DAY_MS
+
+
+@dataclass
+class ReferenceInventory:
+    """Slots with their spots, by day."""
+
+    retention_ms: int
+    found: dict[Slot, tuple[int, int]] = field(default_factory=dict)
+    """The spots of a slot, and the highest number that it ever had."""
+    days: dict[Day, int] = field(default_factory=dict)
+    """When the feed was made that a day is known from, in epoch milliseconds."""
+    services: dict[tuple[str, str], int] = field(default_factory=dict)
+    """Until when a service of a merchant is known."""
+
+    def spots(self, slot: Slot) -> tuple[int, int]:
+        """Return the spots of a slot and the highest number; none for one that is not there."""
+        return self.found.get(slot, (0, 0))
+
+    def unknown(self, slot: Slot) -> str | None:
+        """Return the status for a slot of which not even the service is known."""
+        if slot in self.found or (slot.merchant_id, slot.service_id) in self.services:
+            return None
+        known = any(merchant == slot.merchant_id for merchant, _ in self.days)
+        return "service_unknown" if known else "merchant_unknown"
+
+    def end_of(self, day: Day) -> int:
+        """Return when a day's inventory ends."""
+        return (day[1] + 1) * DAY_MS + self.retention_ms
+
+    def forget(self, now_ms: int) -> None:
+        """Drop what Redis would have dropped."""
+        self.days = {day: at for day, at in self.days.items() if now_ms <= self.end_of(day)}
+        self.services = {name: at for name, at in self.services.items() if now_ms <= at}
+        self.found = {s: it for s, it in self.found.items() if now_ms <= self.end_of(day_of(s))}
+
+    def replace(
+        self, store: "ReferenceStore", items: Iterable[FeedItem], generated_at_ms: int
+    ) -> None:
+        """Take a feed, each merchant's day for itself."""
+        scopes: list[Scope] = []
+        listed: dict[Slot, tuple[int, int]] = {}
+        for item in items:
+            if isinstance(item, Scope):
+                scopes.append(item)
+            elif isinstance(item, Availability):
+                for slot, total, spots_open in item.slots():
+                    listed.setdefault(slot, (total, spots_open))
+        known = {day_of(slot) for slot in listed} | set(self.days)
+        for day in sorted(known):
+            of_day = [scope for scope in scopes if scope.merchant_id == day[0]]
+            is_spoken_of = any(
+                scope.meets(day[1] * DAY_MS // 1000, (day[1] + 1) * DAY_MS // 1000)
+                for scope in of_day
+            )
+            if is_spoken_of and self.days.get(day, 0) <= generated_at_ms:
+                self._replace_day(store, day, of_day, listed, generated_at_ms)
+
+    def _replace_day(
+        self,
+        store: "ReferenceStore",
+        day: Day,
+        scopes: list[Scope],
+        listed: dict[Slot, tuple[int, int]],
+        generated_at_ms: int,
+    ) -> None:
+        if self.end_of(day) <= store.now_ms:
+            return
+        for slot in [slot for slot in self.found if day_of(slot) == day and slot not in listed]:
+            if any(scope.has(slot) for scope in scopes):
+                _, highest = self.found.pop(slot)
+                if _owners(store, slot, highest, lambda _: True):
+                    self.found[slot] = (0, highest)
+        for slot, (total, spots_open) in listed.items():
+            if day_of(slot) == day:
+                _, highest = self.spots(slot)
+                spots = total
+                if spots_open < total:
+                    booked = _owners(
+                        store,
+                        slot,
+                        max(highest, total),
+                        _booked_before(store, slot, generated_at_ms),
+                    )
+                    spots = min(total, spots_open + booked)
+                self.found[slot] = (spots, max(highest, spots))
+                name = (slot.merchant_id, slot.service_id)
+                self.services[name] = max(self.services.get(name, 0), self.end_of(day))
+        self.days[day] = generated_at_ms
+
+
+def _owners(
+    store: "ReferenceStore", slot: Slot, highest: int, counts: Callable[[str], bool]
+) -> int:
+    """Count those owners of a slot's spots that count."""
+    owners = (store.owners.get((slot, spot)) for spot in range(1, highest + 1))
+    return sum(1 for owner in owners if owner and counts(owner[0]))
+
+
+def _booked_before(
+    store: "ReferenceStore", slot: Slot, generated_at_ms: int
+) -> Callable[[str], bool]:
+    def counts(owner: str) -> bool:
+        kind, suffix, *_ = owner.split()
+        return (
+            kind == "booking"
+            and store.bookings[slot.merchant_id, suffix].taken_at_ms <= generated_at_ms
+        )
+
+    return counts
