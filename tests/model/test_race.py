@@ -3,19 +3,24 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from itertools import cycle
 from typing import Any
 
 import grpc
 import pytest
+from tests.backends import client_of
 from tests.calls import booking_request, lease_request
 from tests.servers import RedisServer, running
 from tests.service import now_ms, serving
 
 from leasehold.generated.ext.maps.booking.partner.v2 import booking_service_pb2 as pb
 from leasehold.generated.ext.maps.booking.partner.v2 import booking_service_pb2_grpc as pb_grpc
+from leasehold.model.inventory import Availability, FeedItem, Scope
 from leasehold.model.slot import Slot
 from leasehold.store import keys
+from leasehold.store.link import Link
+from leasehold.store.redis_inventory import RedisInventory
 
 CALLERS = 200
 PROCESSES = 3
@@ -113,13 +118,65 @@ async def race_to_book(
         assert owner.startswith(f"booking {suffix} ")
 
 
+@pytest.mark.parametrize(
+    "rounds",
+    [
+        pytest.param(10, id="short"),
+        pytest.param(300, id="long", marks=[pytest.mark.long, pytest.mark.timeout(1200)]),
+    ],
+)
+async def test_create_lease_raced_for_a_class_of_20_grants_exactly_20(rounds: int) -> None:
+    """Each round 20 of 200 callers get a spot, each one of its own, and all others are refused."""
+    with running("valkey9") as server:
+        async with stubs_of(server, INVENTORY="strict") as stubs:
+            for number in range(rounds):
+                await race_for_class(server, stubs, Slot(f"m-class-{number}", "yoga", 0, 3600))
+
+
+async def race_for_class(
+    server: RedisServer, stubs: list[pb_grpc.BookingServiceStub], slot: Slot
+) -> None:
+    """Put a class into the inventory, and let all callers want it at once."""
+    slot = replace(slot, start_s=now_ms() // 1000 + 86_400)
+    client = client_of(server.url)
+    inventory = RedisInventory(Link(client, retries=0), 3_600_000)
+    items: list[FeedItem] = [Scope(slot.merchant_id), Availability("", slot, 20, 20)]
+    await inventory.commit(await inventory.stage(items, lambda _: None), None, lambda *_: None)
+    await client.aclose()
+    requests = [
+        lease_request(now_ms(), merchant=slot.merchant_id, reference=f"r-{n}", start_s=slot.start_s)
+        for n in range(CALLERS)
+    ]
+    for request in requests:
+        request.lease.slot.service_id = slot.service_id
+        request.lease.slot.duration.seconds = slot.duration_s
+
+    responses = await asyncio.gather(
+        *(
+            stub.CreateLease(request, timeout=20, wait_for_ready=True)
+            for stub, request in zip(cycle(stubs), requests, strict=False)
+        )
+    )
+
+    granted = {r.lease.lease_id.rpartition(".")[2] for r in responses if r.HasField("lease")}
+    causes = [r.booking_failure.cause for r in responses if r.HasField("booking_failure")]
+    with server.client() as redis:
+        owners = redis.mget([keys.spot_key(slot, spot) for spot in range(1, 22)])
+    assert len(granted) == 20
+    assert causes == [LOST] * (CALLERS - 20)
+    assert {*owners} == {f"lease {suffix}" for suffix in granted} | {None}
+    assert owners[20] is None
+
+
 @asynccontextmanager
-async def stubs_of(server: RedisServer) -> AsyncIterator[list[pb_grpc.BookingServiceStub]]:
+async def stubs_of(
+    server: RedisServer, **options: str
+) -> AsyncIterator[list[pb_grpc.BookingServiceStub]]:
     """Run several server processes on one store, and open a channel to each."""
     async with AsyncExitStack() as stack:
         stubs = []
         for _ in range(PROCESSES):
-            service = stack.enter_context(serving(REDIS_URL=server.url))
+            service = stack.enter_context(serving(REDIS_URL=server.url, **options))
             channel = await stack.enter_async_context(grpc.aio.insecure_channel(service.address))
             stubs.append(pb_grpc.BookingServiceStub(channel))
         yield stubs

@@ -31,11 +31,17 @@ SLOTS |= {"later for two": (HERE, "later", 2), "elsewhere": (ELSEWHERE, "later",
 REFERENCES, USERS = ("r-1", "r-2", "r-3", "r-4"), ("u-1", "u-2", "u-3")
 SLOT, TOKEN, USER = map(st.sampled_from, (tuple(SLOTS), ("t-1", "t-2", "t-3", "t-4"), USERS))
 NUMBER = st.integers(0, 12)
-EVERY_ANSWER = {
+STEPS_WITH_SLOT = ("create_lease", "create_booking")
+INVENTORY_ANSWERS = {
+    "create_lease: merchant_unknown",
+    "create_booking: merchant_unknown",
+    "check_availability: merchant_unknown",
+}
+OPEN_ANSWERS = {
     *(f"create_lease: {status}" for status in CreateLeaseStatus),
     *(f"create_booking: {status}" for status in booking.CreateBookingStatus),
     *(f"update_booking: {status}" for status in booking.UpdateBookingStatus),
-}
+} - {f"{step}: {it}_unknown" for step in STEPS_WITH_SLOT for it in ("merchant", "service")}
 # Everything at one instant, as no sequence of commands could show it on a real server.
 DUMP = """
 local time, found = redis.call('TIME'), {}
