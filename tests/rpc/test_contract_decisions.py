@@ -350,10 +350,19 @@ PERSON = pb.UserInformation(
     family_name="Quixwood",
     telephone="+44-555-0199-773",
     email="zq@quix.example",
-    address={"street_address": "77 Xylophone Row", "postal_code": "QX7-7ZZ"},
+    address={
+        "address_country": "GB",
+        "address_locality": "Quixham",
+        "address_region": "Zedshire",
+        "postal_code": "QX7-7ZZ",
+        "street_address": "77 Xylophone Row",
+    },
 )
 PAYMENT = pb.PaymentInformation(payment_transaction_id="txn-zyx-4711")
-PERSONAL = ("ebedee", "uixwood", "0199-773", "quix.example", "Xylophone", "QX7-7ZZ", "zyx-4711")
+PERSONAL = (
+    *("ebedee", "uixwood", "0199-773", "quix.example"),
+    *("Quixham", "Zedshire", "QX7-7ZZ", "Xylophone", "zyx-4711"),
+)
 FREE_TEXT = "bring the walrus"
 
 

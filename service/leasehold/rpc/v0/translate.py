@@ -7,6 +7,7 @@ from leasehold.model.errors import NotFoundError
 from leasehold.model.lease import CreateLease
 from leasehold.model.slot import Slot
 from leasehold.rpc.faults import Faults
+from leasehold.rpc.people import check_client
 from leasehold.rpc.slots import read_duration_s, read_slot, read_start_s
 from leasehold.rpc.stored import V0_NUMBERS, as_v0
 
@@ -51,11 +52,7 @@ def create_booking_command(request: pb.CreateBookingRequest) -> CreateBooking:
     lease_id, client = request.lease_ref.lease_id, request.client_information
     faults.note("lease_ref.lease_id", None if lease_id else "is required")
     faults.present(request, "client_information", "client_information")
-    path = "client_information"
-    faults.note(f"{path}.telephone", checks.text_fault(client.telephone, required=True))
-    for name in ("given_name", "family_name", "email"):
-        faults.note(f"{path}.{name}", checks.text_fault(getattr(client, name)))
-    faults.note_texts(client.address, f"{path}.address")
+    check_client(client, "client_information", faults)
     faults.raise_if_any()
     lease = ids.parse_wire_id(lease_id)
     if not lease:

@@ -7,6 +7,7 @@ from leasehold.model.errors import InvalidRequestError, NotFoundError, Violation
 from leasehold.model.lease import CreateLease
 from leasehold.model.slot import Slot
 from leasehold.rpc.faults import Faults
+from leasehold.rpc.people import check_user
 from leasehold.rpc.slots import read_duration_s, read_slot, read_start_s
 from leasehold.rpc.stored import V2_NUMBERS, as_v2
 
@@ -45,7 +46,7 @@ def create_booking_command(request: pb.CreateBookingRequest, max_slot_s: float) 
     faults.note("idempotency_token", checks.id_fault(request.idempotency_token))
     faults.note("additional_request", checks.text_fault(request.additional_request))
     if faults.present(request, "user_information", "user_information"):
-        _check_user(request.user_information, faults)
+        check_user(request.user_information, "user_information", faults)
     if request.HasField("lease_ref") and not request.lease_ref.lease_id:
         faults.note("lease_ref.lease_id", "is required")
     faults.raise_if_any()
@@ -63,17 +64,6 @@ def create_booking_command(request: pb.CreateBookingRequest, max_slot_s: float) 
         lease=lease,
         additional_request=request.additional_request,
     )
-
-
-def _check_user(user: pb.UserInformation, faults: Faults) -> None:
-    path = "user_information"
-    faults.note(f"{path}.user_id", checks.id_fault(user.user_id))
-    faults.note(f"{path}.given_name", checks.name_fault(user.given_name))
-    faults.note(f"{path}.family_name", checks.name_fault(user.family_name))
-    faults.note(f"{path}.telephone", checks.text_fault(user.telephone, required=True))
-    faults.note(f"{path}.email", checks.text_fault(user.email, required=True))
-    faults.note(f"{path}.language_code", checks.text_fault(user.language_code))
-    faults.note_texts(user.address, f"{path}.address")
 
 
 def _booked(request: pb.CreateBookingRequest, slot: Slot) -> pb.CreateBookingResponse:
