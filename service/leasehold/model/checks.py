@@ -13,6 +13,7 @@ MAX_REQUEST_BYTES = 64 * 1024
 MAX_OPERATOR_REQUEST_BYTES = 4 * 1024 * 1024
 
 _CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_BESIDE_TABS_AND_LINE_ENDS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
 def id_fault(value: str) -> str | None:
@@ -37,18 +38,30 @@ def tag_fault(value: str) -> str | None:
 
 
 def name_fault(value: str) -> str | None:
-    """Check a person's given or family name."""
-    if not value:
-        return "is required"
+    """Check a person's given or family name, which must be there."""
     if len(value) > MAX_NAME_CHARACTERS:
         return f"is longer than {MAX_NAME_CHARACTERS} characters"
-    return None
+    return line_fault(value, required=True)
 
 
-def text_fault(value: str, *, required: bool = False) -> str | None:
-    """Check free text."""
-    if required and not value:
-        return "is required"
+def line_fault(value: str, *, required: bool = False) -> str | None:
+    """Check what somebody entered in one line of a form."""
+    if required and not value.strip():
+        return "is blank" if value else "is required"
+    if _CONTROL_CHARACTERS.search(value):
+        return "contains control characters"
+    return text_fault(value)
+
+
+def words_fault(value: str) -> str | None:
+    """Check what somebody wrote in as many lines as they liked."""
+    if _BESIDE_TABS_AND_LINE_ENDS.search(value):
+        return "contains control characters"
+    return text_fault(value)
+
+
+def text_fault(value: str) -> str | None:
+    """Check text that is nobody's to read here."""
     if len(value.encode()) > MAX_TEXT_BYTES:
         return f"is longer than {MAX_TEXT_BYTES} bytes of UTF-8"
     return None

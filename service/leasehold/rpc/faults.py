@@ -37,10 +37,12 @@ class Faults:
         return is_there
 
     def note_texts(self, message: Message, path: str) -> None:
-        """Note every text of a message that is too long."""
+        """Note every text of a message, and of those in it, that is too long."""
         for field, value in message.ListFields():
             if isinstance(value, str):
                 self.note(f"{path}.{field.name}", checks.text_fault(value))
+            elif isinstance(value, Message):
+                self.note_texts(value, f"{path}.{field.name}")
 
     def required_timestamp_ms(self, message: Message, name: str, path: str) -> int:
         """Return the epoch milliseconds of a field that must be there."""

@@ -22,24 +22,24 @@ def check_user(user: v2.UserInformation, path: str, faults: Faults) -> None:
     faults.note(f"{path}.user_id", checks.id_fault(user.user_id))
     faults.note(f"{path}.given_name", checks.name_fault(user.given_name))
     faults.note(f"{path}.family_name", checks.name_fault(user.family_name))
-    faults.note(f"{path}.telephone", checks.text_fault(user.telephone, required=True))
-    faults.note(f"{path}.email", checks.text_fault(user.email, required=True))
-    faults.note(f"{path}.language_code", checks.text_fault(user.language_code))
+    faults.note(f"{path}.telephone", checks.line_fault(user.telephone, required=True))
+    faults.note(f"{path}.email", checks.line_fault(user.email, required=True))
+    faults.note(f"{path}.language_code", checks.line_fault(user.language_code))
     if user.HasField("address"):
         _check_address(user.address, f"{path}.address", faults)
 
 
 def check_client(client: v0.ClientInformation, path: str, faults: Faults) -> None:
     """Note every fault of a v0 client, of whom only the telephone number is required."""
-    faults.note(f"{path}.telephone", checks.text_fault(client.telephone, required=True))
+    faults.note(f"{path}.telephone", checks.line_fault(client.telephone, required=True))
     for name in ("given_name", "family_name", "email"):
-        faults.note(f"{path}.{name}", checks.text_fault(getattr(client, name)))
+        faults.note(f"{path}.{name}", checks.line_fault(getattr(client, name)))
     if client.HasField("address"):
         _check_address(client.address, f"{path}.address", faults)
 
 
 def _check_address(address: v2.PostalAddress | v0.PostalAddress, path: str, faults: Faults) -> None:
     for name in _REQUIRED_OF_ADDRESSES:
-        faults.note(f"{path}.{name}", checks.text_fault(getattr(address, name), required=True))
+        faults.note(f"{path}.{name}", checks.line_fault(getattr(address, name), required=True))
     box = address.post_office_box_number
-    faults.note(f"{path}.post_office_box_number", checks.text_fault(box))
+    faults.note(f"{path}.post_office_box_number", checks.line_fault(box))

@@ -53,6 +53,7 @@ def create_booking_command(request: pb.CreateBookingRequest) -> CreateBooking:
     faults.note("lease_ref.lease_id", None if lease_id else "is required")
     faults.present(request, "client_information", "client_information")
     check_client(client, "client_information", faults)
+    faults.note_texts(request.payment_information, "payment_information")
     faults.raise_if_any()
     lease = ids.parse_wire_id(lease_id)
     if not lease:

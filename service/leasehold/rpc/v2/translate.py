@@ -44,9 +44,10 @@ def create_booking_command(request: pb.CreateBookingRequest, max_slot_s: float) 
     faults = Faults()
     slot = _slot(request, "slot", max_slot_s, faults)
     faults.note("idempotency_token", checks.id_fault(request.idempotency_token))
-    faults.note("additional_request", checks.text_fault(request.additional_request))
+    faults.note("additional_request", checks.words_fault(request.additional_request))
     if faults.present(request, "user_information", "user_information"):
         check_user(request.user_information, "user_information", faults)
+    faults.note_texts(request.payment_information, "payment_information")
     if request.HasField("lease_ref") and not request.lease_ref.lease_id:
         faults.note("lease_ref.lease_id", "is required")
     faults.raise_if_any()
