@@ -326,7 +326,10 @@ async def test_lease_and_booking_ids_may_not_be_empty(
 async def test_store_trouble_is_unavailable_and_never_a_taken_slot(
     serve: Serve, trouble: StoreTrouble
 ) -> None:
-    """Whatever method meets a store in trouble is UNAVAILABLE, with a time to come back."""
+    """Whatever method meets a store in trouble is UNAVAILABLE, with a time to come back.
+
+    What the message says is right for UpdateBooking too, whose outcome may be unknown.
+    """
     front, now = await serve(FailingStore(StoreUnavailableError(trouble))), 1_800_000_000_000
     check = pb.CheckAvailabilityRequest(slot=lease_request(now).lease.slot)
     status = pb.GetBookingStatusRequest(booking_id=UNKNOWN_ID)
@@ -341,6 +344,10 @@ async def test_store_trouble_is_unavailable_and_never_a_taken_slot(
     ):
         assert (failure.code, failure.reason) == (grpc.StatusCode.UNAVAILABLE, trouble.value)
         assert failure.detail(error_details_pb2.RetryInfo).retry_delay.seconds > 0
+        assert failure.message == (
+            f"The store gave no answer ({trouble.value}). Whether the call was carried out may be"
+            " unknown; CreateLease and CreateBooking may be repeated as they are."
+        )
 
 
 async def test_store_trouble_of_a_full_store_lets_a_booking_be_cancelled(serve: Serve) -> None:

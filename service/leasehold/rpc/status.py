@@ -53,7 +53,10 @@ def _explain(error: Exception) -> tuple[grpc.StatusCode, str, str, list[Message]
         case NotFoundError():
             return code.NOT_FOUND, error.reason, str(error), []
         case StoreUnavailableError():
-            message = f"The store gave no answer ({error}). It is safe to repeat the same request."
+            message = (
+                f"The store gave no answer ({error}). Whether the call was carried out may be"
+                " unknown; CreateLease and CreateBooking may be repeated as they are."
+            )
             return code.UNAVAILABLE, error.trouble.value, message, [_retry()]
         case DeadlinePassedError():
             message = "The deadline passed before the store had answered."
