@@ -8,6 +8,16 @@ from tests.calls import failure_of
 from tests.calls import lease_request as v2_lease_request
 from tests.reference_store import ReferenceStore
 from tests.rpc.conftest import FrontEnd
+from tests.rpc.contract import UNKNOWN_ID
+from tests.rpc.legacy import (
+    DAY_S,
+    booking_request,
+    held,
+    lease_request,
+    made,
+    move_request,
+    status_request,
+)
 
 from leasehold.generated.ext.maps.booking.partner.v0 import booking_service_pb2 as pb
 from leasehold.generated.ext.maps.booking.partner.v2 import booking_service_pb2 as v2
@@ -22,50 +32,13 @@ from leasehold.model.deadline import Deadline
 from leasehold.model.store import LeaseStore
 
 Code = grpc.StatusCode
-DAY_S = 86_400
-
-
-def lease_request(
-    store: ReferenceStore, *, reference: str = "reference-1", for_ms: int = 60_000
-) -> pb.CreateLeaseRequest:
-    """Return a request for the slot that the v2 tests hold, too."""
-    request = pb.CreateLeaseRequest()
-    lease = request.lease
-    lease.merchant_id, lease.service_id, lease.client_reference = "salon-1", "haircut", reference
-    lease.start_time.seconds = store.now_ms // 1000 + DAY_S
-    lease.duration.seconds = 1800
-    lease.lease_expiration_time.FromMilliseconds(store.now_ms + for_ms)
-    return request
-
-
-def booking_request(lease_id: str) -> pb.CreateBookingRequest:
-    """Return a request to book by a lease."""
-    request = pb.CreateBookingRequest(lease_ref={"lease_id": lease_id})
-    client = request.client_information
-    client.given_name, client.family_name = "Ada", "Lovelace"
-    client.telephone, client.email = "+44 20 7946 0000", "ada@example.com"
-    request.payment_information.prepayment_status = pb.PREPAYMENT_PROVIDED
-    return request
-
-
-async def held(front: FrontEnd, store: ReferenceStore, *, for_ms: int = 60_000) -> str:
-    """Hold the slot and return the lease id."""
-    response = await front.v0.CreateLease(lease_request(store, for_ms=for_ms))
-    return str(response.lease.lease_id)
-
-
-async def made(front: FrontEnd, store: ReferenceStore) -> pb.Booking:
-    """Hold and book the slot, and return the booking."""
-    response = await front.v0.CreateBooking(booking_request(await held(front, store)))
-    booking: pb.Booking = response.booking
-    return booking
 
 
 async def test_l4_v0_lease_comes_back_as_it_was_sent(
     front: FrontEnd, store: ReferenceStore
 ) -> None:
     """Resources come back present when they were sent, and absent when not."""
-    request = lease_request(store, for_ms=TERMS.max_lease_ms + 5)
+    request = lease_request(store.now_ms, for_ms=TERMS.max_lease_ms + 5)
     plain = await front.v0.CreateLease(request)
     assert not plain.lease.HasField("resources")
 
@@ -85,13 +58,13 @@ async def test_one_key_space_for_clients_of_both_versions(
     front: FrontEnd, store: ReferenceStore
 ) -> None:
     """A slot held through one version is taken for the other."""
-    await held(front, store)
+    await held(front, store.now_ms)
     response = await front.v2.CreateLease(v2_lease_request(store.now_ms, reference="r-2"))
     assert response.booking_failure.cause == v2.BookingFailure.SLOT_UNAVAILABLE
 
     store.now_ms += 60_001
     await front.v2.CreateLease(v2_lease_request(store.now_ms, reference="r-3"))
-    failure = await failure_of(front.v0.CreateLease(lease_request(store, reference="r-4")))
+    failure = await failure_of(front.v0.CreateLease(lease_request(store.now_ms, reference="r-4")))
     assert (failure.code, failure.reason) == (Code.RESOURCE_EXHAUSTED, "SLOT_UNAVAILABLE")
 
 
@@ -99,14 +72,16 @@ async def test_v0_create_lease_resource_exhausted_when_the_slot_is_gone(
     front: FrontEnd, store: ReferenceStore
 ) -> None:
     """Gone slots are RESOURCE_EXHAUSTED, the caller's mistakes INVALID_ARGUMENT."""
-    request = lease_request(store, for_ms=1000)
+    request = lease_request(store.now_ms, for_ms=1000)
     await front.v0.CreateLease(request)
-    other = lease_request(store)
+    other = lease_request(store.now_ms)
     other.lease.service_id = "shave"
     failure = await failure_of(front.v0.CreateLease(other))
     assert (failure.code, failure.reason) == (Code.INVALID_ARGUMENT, "REFERENCE_REUSED")
 
-    failure = await failure_of(front.v0.CreateLease(lease_request(store, reference="2", for_ms=-1)))
+    failure = await failure_of(
+        front.v0.CreateLease(lease_request(store.now_ms, reference="2", for_ms=-1))
+    )
     assert (failure.code, failure.reason) == (Code.INVALID_ARGUMENT, "EXPIRY_TOO_SOON")
 
     store.now_ms += 1001
@@ -135,7 +110,7 @@ async def test_l7_v0_booking_takes_the_slot_of_the_lease(
     front: FrontEnd, store: ReferenceStore
 ) -> None:
     """The booking has the lease's slot, the client's data and v0's number for CONFIRMED."""
-    lease_id = await held(front, store)
+    lease_id = await held(front, store.now_ms)
     request = booking_request(lease_id)
 
     response = await front.v0.CreateBooking(request)
@@ -156,18 +131,16 @@ async def test_v0_create_booking_key_is_the_lease_id_even_after_a_move(
     front: FrontEnd, store: ReferenceStore
 ) -> None:
     """The lease id is the token of v0: a repeat answers the booking as it was made."""
-    request = booking_request(await held(front, store))
+    request = booking_request(await held(front, store.now_ms))
     first = await front.v0.CreateBooking(request)
-    move = pb.UpdateBookingRequest(booking={"booking_id": first.booking.booking_id})
-    move.update_mask.paths.append("start_time")
-    move.booking.start_time.seconds = first.booking.start_time.seconds + 3600
-    await front.v0.UpdateBooking(move)
+    later_s = first.booking.start_time.seconds + 3600
+    await front.v0.UpdateBooking(move_request(first.booking.booking_id, later_s))
 
     assert await front.v0.CreateBooking(request) == first
     assert len(store.bookings) == 1
 
 
-@pytest.mark.parametrize("lease_id", ["salon-1.0000000000000000000000000A", "?"])
+@pytest.mark.parametrize("lease_id", [UNKNOWN_ID, "?"])
 async def test_v0_create_booking_not_found_for_an_unknown_lease(
     front: FrontEnd, lease_id: str
 ) -> None:
@@ -179,7 +152,7 @@ async def test_v0_create_booking_not_found_for_an_unknown_lease(
 
 async def test_l10_v0_expired_lease_is_not_found(front: FrontEnd, store: ReferenceStore) -> None:
     """v0 has no word for an expired lease."""
-    request = booking_request(await held(front, store, for_ms=1000))
+    request = booking_request(await held(front, store.now_ms, for_ms=1000))
     store.now_ms += 1001
 
     assert (await failure_of(front.v0.CreateBooking(request))).code is Code.NOT_FOUND
@@ -189,7 +162,7 @@ async def test_v0_create_booking_already_exists_when_v2_booked_the_lease(
     front: FrontEnd, store: ReferenceStore
 ) -> None:
     """Versions share their leases: one that became a v2 booking is spent for v0."""
-    lease_id = await held(front, store)
+    lease_id = await held(front, store.now_ms)
     request = v2.CreateBookingRequest(idempotency_token="t", lease_ref={"lease_id": lease_id})
     request.slot.CopyFrom(v2_lease_request(store.now_ms).lease.slot)
     user = request.user_information
@@ -217,9 +190,8 @@ async def test_update_cancel_has_v0_numbers_and_may_be_repeated(
     front: FrontEnd, store: ReferenceStore
 ) -> None:
     """CANCELED is 4 in v0; cancelling twice answers the cancelled booking again."""
-    booking = await made(front, store)
-    request = pb.UpdateBookingRequest(booking={"booking_id": booking.booking_id, "status": 4})
-    request.update_mask.paths.append("status")
+    booking = await made(front, store.now_ms)
+    request = status_request(booking.booking_id, 4)
 
     first = await front.v0.UpdateBooking(request)
     again = await front.v0.UpdateBooking(request)
@@ -233,22 +205,26 @@ async def test_v0_update_booking_not_found_or_resource_exhausted_when_it_cannot_
     front: FrontEnd, store: ReferenceStore
 ) -> None:
     """A taken slot is RESOURCE_EXHAUSTED, what the rules forbid INVALID_ARGUMENT."""
-    booking = await made(front, store)
-    other = v2_lease_request(
-        store.now_ms, reference="r-2", start_s=booking.start_time.seconds + 3600
-    )
-    await front.v2.CreateLease(other)
-    move = pb.UpdateBookingRequest(booking={"booking_id": booking.booking_id})
-    move.update_mask.paths.append("start_time")
-    move.booking.start_time.seconds = booking.start_time.seconds + 3600
+    booking = await made(front, store.now_ms)
+    later_s = booking.start_time.seconds + 3600
+    await front.v2.CreateLease(v2_lease_request(store.now_ms, reference="r-2", start_s=later_s))
+    move = move_request(booking.booking_id, later_s)
     failure = await failure_of(front.v0.UpdateBooking(move))
     assert (failure.code, failure.reason) == (Code.RESOURCE_EXHAUSTED, "SLOT_UNAVAILABLE")
 
-    cancel = pb.UpdateBookingRequest(booking={"booking_id": booking.booking_id, "status": 4})
-    cancel.update_mask.paths.append("status")
-    await front.v0.UpdateBooking(cancel)
+    await front.v0.UpdateBooking(status_request(booking.booking_id, 4))
     failure = await failure_of(front.v0.UpdateBooking(move))
     assert (failure.code, failure.reason) == (Code.INVALID_ARGUMENT, "BOOKING_ALREADY_CANCELLED")
+
+
+@pytest.mark.parametrize("booking_id", [UNKNOWN_ID, UNKNOWN_ID.lower(), "salon-1", "?"])
+async def test_v0_update_booking_not_found_or_resource_exhausted_for_an_unknown_booking(
+    front: FrontEnd, booking_id: str
+) -> None:
+    """A booking id that we never gave out, well spelled or not, is NOT_FOUND."""
+    for request in (status_request(booking_id, 4), move_request(booking_id, 1)):
+        failure = await failure_of(front.v0.UpdateBooking(request))
+        assert (failure.code, failure.reason) == (Code.NOT_FOUND, "BOOKING_UNKNOWN")
 
 
 async def test_v0_update_booking_invalid_argument_without_a_mask_of_v0(front: FrontEnd) -> None:
@@ -262,34 +238,13 @@ async def test_v0_update_booking_invalid_argument_without_a_mask_of_v0(front: Fr
     assert set(failure.violations) == {"update_mask", "booking.booking_id"}
 
 
-async def test_bookings_across_versions_are_shown_and_changed_in_either(
-    front: FrontEnd, store: ReferenceStore
-) -> None:
-    """A booking made through v0 is read and changed through v2, and the other way round."""
-    v0_booking = await made(front, store)
-    update = v2.UpdateBookingRequest(booking={"booking_id": v0_booking.booking_id, "status": 4})
-    seen = (await front.v2.UpdateBooking(update)).booking
-    assert seen.status == v2.NO_SHOW == 4
-    assert seen.user_information.family_name == "Lovelace"
-    assert seen.slot.start_time == v0_booking.start_time
-    assert seen.payment_information.prepayment_status == v2.PREPAYMENT_PROVIDED
-    state = await front.v2.GetBookingStatus(
-        v2.GetBookingStatusRequest(booking_id=v0_booking.booking_id)
-    )
-    assert state.booking_status == v2.NO_SHOW
-
-    back = pb.UpdateBookingRequest(booking={"booking_id": v0_booking.booking_id, "status": 1})
-    back.update_mask.paths.append("status")
-    assert (await front.v0.UpdateBooking(back)).booking == v0_booking
-
-
 async def test_v0_create_lease_already_exists_never_arises(
     front: FrontEnd, store: ReferenceStore
 ) -> None:
     """v0 names a client by its reference only: the same one on the same slot is a repeat."""
-    first = await front.v0.CreateLease(lease_request(store))
+    first = await front.v0.CreateLease(lease_request(store.now_ms))
 
-    assert await front.v0.CreateLease(lease_request(store)) == first
+    assert await front.v0.CreateLease(lease_request(store.now_ms)) == first
 
 
 async def test_v0_create_booking_resource_exhausted_stands_for_a_lost_slot(
@@ -304,7 +259,7 @@ async def test_v0_create_booking_resource_exhausted_stands_for_a_lost_slot(
             return CreateBookingOutcome(CreateBookingStatus.SLOT_UNAVAILABLE)
 
     front = await serve(LosingStore(store.terms, store.now_ms))
-    request = booking_request("salon-1.0000000000000000000000000A")
+    request = booking_request(UNKNOWN_ID)
 
     failure = await failure_of(front.v0.CreateBooking(request))
 
