@@ -1,3 +1,5 @@
+from typing import Any
+
 import grpc
 import pytest
 from tests.calls import booking_request, failure_of, lease_request
@@ -316,6 +318,21 @@ async def test_update_booking_without_a_mask_changes_what_it_carries(
     assert store.owners == {}
 
 
+@pytest.mark.parametrize("slot", [{"duration": {"seconds": 900}}, {"resources": {"party_size": 4}}])
+async def test_update_booking_without_a_mask_changes_one_field_alone(
+    front: FrontEnd, store: ReferenceStore, slot: dict[str, Any]
+) -> None:
+    """A duration, or a party size, that comes alone is what is to be changed."""
+    booking = await made(front, store)
+
+    response = await front.v2.UpdateBooking(
+        pb.UpdateBookingRequest(booking={"booking_id": booking.booking_id, "slot": slot})
+    )
+
+    booking.slot.MergeFrom(pb.Slot(**slot))
+    assert response == pb.UpdateBookingResponse(booking=booking)
+
+
 async def test_update_booking_of_a_cancelled_or_no_show_one_is_refused_in_band(
     front: FrontEnd, store: ReferenceStore
 ) -> None:
@@ -402,5 +419,11 @@ async def test_list_bookings_of_an_unknown_user_is_not_found(front: FrontEnd) ->
     failure = await failure_of(front.v2.ListBookings(pb.ListBookingsRequest()))
     assert list(failure.violations) == ["user_id"]
 
-    failure = await failure_of(front.v2.ListBookings(pb.ListBookingsRequest(user_id="eve")))
-    assert (failure.code, failure.reason) == (grpc.StatusCode.NOT_FOUND, "USER_UNKNOWN")
+    for fits in ("eve", "é" * 127 + "e"):
+        failure = await failure_of(front.v2.ListBookings(pb.ListBookingsRequest(user_id=fits)))
+        assert (failure.code, failure.reason) == (grpc.StatusCode.NOT_FOUND, "USER_UNKNOWN")
+
+    for wrong in ("é" * 128, "e\nve", "e\x7fve"):
+        failure = await failure_of(front.v2.ListBookings(pb.ListBookingsRequest(user_id=wrong)))
+        assert failure.code is INVALID_ARGUMENT
+        assert list(failure.violations) == ["user_id"]
