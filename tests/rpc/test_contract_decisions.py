@@ -1,15 +1,10 @@
-"""Contract 6.2: our decisions on clocks, spots and people, row by row."""
+"""Contract 6.2: our decisions on clocks and spots, row by row."""
 
-import base64
-import binascii
 import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from prometheus_client import generate_latest
-from structlog.contextvars import merge_contextvars
-from structlog.testing import capture_logs
 from tests.backends import TERMS, Backend, real_backend
 from tests.calls import booking_request, failure_of, lease_request
 from tests.reference_store import ReferenceStore
@@ -32,9 +27,7 @@ from tests.rpc.contract import (
 from tests.servers import RedisServer
 
 from leasehold.generated.ext.maps.booking.partner.v2 import booking_service_pb2 as pb
-from leasehold.model import ids
 from leasehold.model.store import LeaseStore
-from leasehold.store import keys
 
 Serve = Callable[[LeaseStore], Any]
 DAY_S = 86_400
@@ -342,94 +335,3 @@ async def test_count_available_agrees_with_create_lease(
 
     assert counted == int(state not in ("held", "booked"))
     assert response.HasField("lease") == bool(counted)
-
-
-PERSON = pb.UserInformation(
-    user_id="u5er-Zebedee",
-    given_name="Zebedee",
-    family_name="Quixwood",
-    telephone="+44-555-0199-773",
-    email="zq@quix.example",
-    address={
-        "address_country": "GB",
-        "address_locality": "Quixham",
-        "address_region": "Zedshire",
-        "postal_code": "QX7-7ZZ",
-        "street_address": "77 Xylophone Row",
-    },
-)
-PAYMENT = pb.PaymentInformation(payment_transaction_id="txn-zyx-4711")
-PERSONAL = (
-    *("ebedee", "uixwood", "0199-773", "quix.example"),
-    *("Quixham", "Zedshire", "QX7-7ZZ", "Xylophone", "zyx-4711"),
-)
-FREE_TEXT = "bring the walrus"
-
-
-async def test_personal_data_are_in_the_booking_record_and_nowhere_else(
-    serve: Serve, backend: Backend, caplog: pytest.LogCaptureFixture
-) -> None:
-    """No key, log event, metric or error text holds them; the one record that does has an end."""
-    caplog.set_level("DEBUG")
-    front, now, mine = await serve(backend.store()), await backend.now_ms(), backend.merchant
-    held = await lease_id(front, now, merchant=mine)
-    request = booking_request(now, merchant=mine, lease_id=held)
-    request.user_information.CopyFrom(PERSON)
-    request.payment_information.CopyFrom(PAYMENT)
-    request.additional_request = FREE_TEXT
-    with capture_logs(processors=[merge_contextvars]) as logs:
-        made = (await front.v2.CreateBooking(request)).booking.booking_id
-        said = await _provoke_errors(front, request)
-        listed = await front.v2.ListBookings(pb.ListBookingsRequest(user_id=PERSON.user_id))
-
-    assert [it.booking_id for it in listed.bookings] == [made]
-    assert {it["method"] for it in logs if it["event"] == "call_handled"} == {
-        "CreateBooking",
-        "ListBookings",
-    }
-    told = (*said, logs, caplog.text, generate_latest().decode())
-    assert _personal(str([key async for key in backend.redis.scan_iter(count=1000)])) == []
-    assert [(text, _personal(str(text))) for text in told if _personal(str(text))] == []
-    user = ids.user_digest(PERSON.user_id)
-    index = await backend.redis.zrange(keys.index_key(user), 0, -1)
-    assert index
-    assert _personal(_readable(index)) == []
-    holding = {
-        k: ttl for k, (it, ttl) in (await backend.dump()).items() if _personal(_readable(it))
-    }
-    assert list(holding) == [keys.booking_key(mine, made.rpartition(".")[2])]
-    assert min(holding.values()) > 0
-
-
-async def _provoke_errors(front: FrontEnd, good: pb.CreateBookingRequest) -> list[str]:
-    """Send personal data where they are refused, and return what the errors say."""
-    bad, other, late, again = (pb.CreateBookingRequest() for _ in range(4))
-    for request in (bad, other, late, again):
-        request.CopyFrom(good)
-    bad.user_information.given_name = "Zebedee Quixwood" * 9
-    bad.user_information.user_id = "u5er-Zebedee\n"
-    bad.additional_request = FREE_TEXT * 999
-    other.slot.resources.room_id = "2"
-    late.lease_ref.lease_id, late.idempotency_token = UNKNOWN_ID, "token-3"
-    again.idempotency_token = "token-4"
-    failures = [await failure_of(front.v2.CreateBooking(it)) for it in (bad, other, late)]
-    unknown = pb.ListBookingsRequest(user_id="Zebedee Quixwood")
-    failures.append(await failure_of(front.v2.ListBookings(unknown)))
-    refused = await front.v2.CreateBooking(again)
-    assert refused.HasField("booking_failure")
-    return [*map(str, failures), str(refused)]
-
-
-def _personal(text: str) -> list[str]:
-    return [word for word in (*PERSONAL, FREE_TEXT) if word in text]
-
-
-def _readable(value: Any) -> str:
-    """Return every text of a Redis value, with what it says where it is base64."""
-    texts = [value] if isinstance(value, str) else [*value, *getattr(value, "values", list)()]
-    for text in list(texts):
-        try:
-            texts.append(base64.b64decode(text, validate=True).decode("latin-1"))
-        except (binascii.Error, ValueError):
-            continue
-    return " ".join(texts)
