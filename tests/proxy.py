@@ -1,7 +1,7 @@
 """A TCP proxy between the service and its store that misbehaves as a test tells it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 
@@ -13,6 +13,8 @@ class Proxy:
         self.port = 0
         self.connections = 0
         self._drop_replies = 0
+        self._fatal_words = b""
+        self._meanwhile: Callable[[], Awaitable[None]] | None = None
         self._pass_requests = asyncio.Event()
         self._pass_replies = asyncio.Event()
         self.release()
@@ -26,6 +28,13 @@ class Proxy:
     def drop_replies(self, count: int) -> None:
         """Let the next requests through, but cut the connection instead of passing the answer."""
         self._drop_replies = count
+
+    def drop_reply_to(self, words: bytes, meanwhile: Callable[[], Awaitable[None]]) -> None:
+        """Let the next request that holds ``words`` through, and lose its answer.
+
+        Once the server has answered, ``meanwhile`` is done, and then the connection is cut.
+        """
+        self._fatal_words, self._meanwhile = words, meanwhile
 
     def hold(self) -> None:
         """Pass nothing on, as a network that has gone dark."""
@@ -46,10 +55,11 @@ class Proxy:
         self.connections += 1
         to_server = await asyncio.open_connection("127.0.0.1", self._server_port)
         self._writers |= {writer, to_server[1]}
+        is_doomed = asyncio.Event()
         try:
             await asyncio.gather(
-                self._pump(reader, to_server[1], replies=False),
-                self._pump(to_server[0], writer, replies=True),
+                self._pump(reader, to_server[1], is_doomed, replies=False),
+                self._pump(to_server[0], writer, is_doomed, replies=True),
             )
         except (ConnectionError, asyncio.CancelledError):
             pass
@@ -59,9 +69,21 @@ class Proxy:
                 self._writers.discard(each)
 
     async def _pump(
-        self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, replies: bool
+        self,
+        source: asyncio.StreamReader,
+        sink: asyncio.StreamWriter,
+        is_doomed: asyncio.Event,
+        *,
+        replies: bool,
     ) -> None:
         while data := await source.read(65_536):
+            if not replies and self._fatal_words and self._fatal_words in data:
+                self._fatal_words = b""
+                is_doomed.set()
+            if replies and is_doomed.is_set():
+                assert self._meanwhile
+                await self._meanwhile()
+                raise ConnectionResetError
             if replies and self._drop_replies:
                 self._drop_replies -= 1
                 raise ConnectionResetError

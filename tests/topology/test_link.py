@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
-from tests.backends import TERMS, Backend, RealClock, client_of, soon
-from tests.proxy import Proxy, proxy_to
+from tests.backends import TERMS, Backend, client_of, soon
+from tests.proxy import Proxy
 from tests.servers import RedisServer
 
 from leasehold.model import ids
@@ -18,21 +18,6 @@ from leasehold.store.link import Link
 from leasehold.store.redis_store import RedisStore
 
 TIMEOUT_S = 0.3
-
-
-@pytest.fixture
-async def direct(valkey: RedisServer) -> AsyncIterator[Backend]:
-    """The store itself, for the test's own questions."""
-    backend = Backend(client_of(valkey.url), RealClock())
-    yield backend
-    await backend.redis.aclose()
-
-
-@pytest.fixture
-async def proxy(valkey: RedisServer) -> AsyncIterator[Proxy]:
-    """A proxy to the store that can misbehave."""
-    async with proxy_to(valkey.port) as proxy:
-        yield proxy
 
 
 @pytest.fixture
