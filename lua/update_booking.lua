@@ -13,8 +13,12 @@
 -- ARGV[11] slot_prefix      string   what precedes the slot in the slot keys of this merchant
 -- ARGV[12] spots_prefix     string   what precedes the day in the spots keys of this merchant; empty for open inventory
 -- ARGV[13] lease_prefix     string   what precedes the suffix in the lease keys of this merchant
+-- ARGV[14] named_service    string   the service as the caller has it, encoded; * when it is not said
+-- ARGV[15] named_staff      string   likewise
+-- ARGV[16] named_room       string   likewise
 -- Returns {status, ...} in order of precedence:
 --   booking_unknown                                  no such booking is remembered
+--   slot_mismatch                                    it is for another service, staff member or room than the caller says
 --   already_cancelled                                it is cancelled, and something else is wanted
 --   not_cancellable                                  it is a no-show, and cannot be cancelled
 --   unchanged  api original booking_status slot      it is as wanted already
@@ -46,6 +50,9 @@ local retention_ms = tonumber(ARGV[10])
 local slot_prefix = ARGV[11]
 local spots_prefix = ARGV[12]
 local lease_prefix = ARGV[13]
+local named_service = ARGV[14]
+local named_staff = ARGV[15]
+local named_room = ARGV[16]
 
 local now = now_ms()
 
@@ -56,6 +63,14 @@ local user, lease = record[8], record[9]
 
 if not api then
   return {'booking_unknown'}
+end
+local service, start, duration, staff, room, party_size =
+  slot:match('^([^:]*):([^/]*)/([^:]*):([^:]*):([^:]*):(%d+)$')
+local function differs(named, found)
+  return named ~= '*' and named ~= found
+end
+if differs(named_service, service) or differs(named_staff, staff) or differs(named_room, room) then
+  return {'slot_mismatch'}
 elseif booking_status == 'canceled' and wanted_status ~= 'canceled' then
   return {'already_cancelled'}
 elseif booking_status == 'canceled' then
@@ -64,12 +79,10 @@ elseif wanted_status == 'canceled' and booking_status ~= 'confirmed' then
   return {'not_cancellable'}
 end
 
-local service, start, duration, resources, party_size =
-  slot:match('^([^:]*):([^/]*)/([^:]*):([^:]*:[^:]*):(%d+)$')
 if new_start ~= '' then start = new_start end
 if new_duration ~= '' then duration = new_duration end
 if new_party_size ~= '' then party_size = new_party_size end
-local new_slot = service .. ':' .. start .. '/' .. duration .. ':' .. resources .. ':' .. party_size
+local new_slot = service .. ':' .. start .. '/' .. duration .. ':' .. staff .. ':' .. room .. ':' .. party_size
 local start_ms = new_start_ms or tonumber(record[6])
 local duration_ms = new_duration_ms or tonumber(record[7])
 -- A cancelled booking has no slot to move to.

@@ -168,12 +168,11 @@ class ReferenceStore:
         made = self.bookings.get((command.booking.merchant_id, command.booking.suffix))
         if not made:
             return UpdateBookingOutcome(status.BOOKING_UNKNOWN)
-        if made.status is canceled and command.status is not canceled:
-            return UpdateBookingOutcome(status.ALREADY_CANCELLED)
+        refusal = _judge_update(made, command)
+        if refusal:
+            return UpdateBookingOutcome(refusal)
         if made.status is canceled:
             return UpdateBookingOutcome(status.UNCHANGED, made.record())
-        if command.status is canceled and made.status is not BookingStatus.CONFIRMED:
-            return UpdateBookingOutcome(status.NOT_CANCELLABLE)
         new_slot, new_status = _changed_slot(made.current_slot, command), command.status
         if new_slot == made.current_slot and new_status in (None, made.status):
             return UpdateBookingOutcome(status.UNCHANGED, made.record())
@@ -319,6 +318,23 @@ def _asks_the_same(one: CreateBooking, other: CreateBooking) -> bool:
 
 def _user(command: CreateBooking) -> str:
     return ids.user_digest(command.user_id) if command.user_id else "nobody"
+
+
+def _judge_update(made: Booking, command: UpdateBooking) -> UpdateBookingStatus | None:
+    status, wanted, canceled = UpdateBookingStatus, command.status, BookingStatus.CANCELED
+    if not _is_meant(made.current_slot, command):
+        return status.SLOT_MISMATCH
+    if made.status is canceled:
+        return None if wanted is canceled else status.ALREADY_CANCELLED
+    if wanted is canceled and made.status is not BookingStatus.CONFIRMED:
+        return status.NOT_CANCELLABLE
+    return None
+
+
+def _is_meant(slot: Slot, command: UpdateBooking) -> bool:
+    named = (command.service_id, command.staff_id, command.room_id)
+    found = (slot.service_id, slot.staff_id, slot.room_id)
+    return all(value in (None, there) for value, there in zip(named, found, strict=True))
 
 
 def _changed_slot(slot: Slot, command: UpdateBooking) -> Slot:

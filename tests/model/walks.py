@@ -141,9 +141,14 @@ class Walk(RuleBasedStateMachine):
     def do_update(self, draw: Draw) -> None:
         """Change a state, move, or both."""
         named, choices = self.booking(draw(NUMBER)), (BookingStatus, STARTS_S, (1, 2), (0, 2))
-        status, start, *rest = (draw(st.sampled_from((None, None, *some))) for some in choices)
+        status, start, duration_s, party = (
+            draw(st.sampled_from((None, None, *some))) for some in choices
+        )
         start_s = self.base_s + STARTS_S[start] if start else None
-        self.ask("update_booking", UpdateBooking(named, status, start_s, *rest))
+        service = draw(st.sampled_from((None, None, None, "hair:cut", "shave")))
+        self.ask(
+            "update_booking", UpdateBooking(named, status, start_s, duration_s, party, service)
+        )
 
     def do_availability(self, draw: Draw) -> None:
         """Count free spots; what CreateLease then answers agrees with the count."""

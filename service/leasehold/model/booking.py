@@ -94,6 +94,10 @@ class UpdateBooking:
     start_s: int | None = None
     duration_s: int | None = None
     party_size: int | None = None
+    service_id: str | None = None
+    """What the caller takes the booking for, where that is said; none of these can be changed."""
+    staff_id: str | None = None
+    room_id: str | None = None
 
     @property
     def moves(self) -> bool:
@@ -108,6 +112,7 @@ class UpdateBookingStatus(StrEnum):
     """
 
     BOOKING_UNKNOWN = "booking_unknown"
+    SLOT_MISMATCH = "slot_mismatch"
     ALREADY_CANCELLED = "already_cancelled"
     NOT_CANCELLABLE = "not_cancellable"
     UNCHANGED = "unchanged"

@@ -191,6 +191,7 @@ class RedisStore:
                 keys.slot_prefix(merchant_id),
                 self._spots_prefix(merchant_id),
                 keys.lease_key(merchant_id, ""),
+                *map(_named, (command.service_id, command.staff_id, command.room_id)),
             ],
             deadline,
         )
@@ -282,6 +283,11 @@ class RedisStore:
     async def ping(self, deadline: Deadline) -> None:
         """Return when Redis answers."""
         await self._link.ping(deadline)
+
+
+def _named(value: str | None) -> str:
+    """Write an id that the caller may have said."""
+    return "*" if value is None else ids.encode_id(value)
 
 
 def _booking_record(merchant_id: str, fields: list[Any]) -> BookingRecord:

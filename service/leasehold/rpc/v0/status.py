@@ -88,6 +88,10 @@ UPDATE_BOOKING: Table = {
     UpdateBookingStatus.UPDATED: GRANTED,
     UpdateBookingStatus.UNCHANGED: GRANTED,
     UpdateBookingStatus.BOOKING_UNKNOWN: partial(NotFoundError, "booking"),
+    # Its mask is required, and says what is to be changed.
+    UpdateBookingStatus.SLOT_MISMATCH: _fault(
+        "BOOKING_SLOT_MISMATCH", "booking", "names another slot than the booking has"
+    ),
     UpdateBookingStatus.ALREADY_CANCELLED: _fault(
         "BOOKING_ALREADY_CANCELLED", "booking", "is cancelled"
     ),

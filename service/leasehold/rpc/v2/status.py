@@ -119,6 +119,11 @@ UPDATE_BOOKING: Table = {
     UpdateBookingStatus.UPDATED: GRANTED,
     UpdateBookingStatus.UNCHANGED: GRANTED,
     UpdateBookingStatus.BOOKING_UNKNOWN: Unknown("booking"),
+    UpdateBookingStatus.SLOT_MISMATCH: Fault(
+        "BOOKING_SLOT_MISMATCH",
+        "booking.slot",
+        "names another service, staff member or room than the booking has",
+    ),
     UpdateBookingStatus.ALREADY_CANCELLED: _refusal(
         pb.BookingFailure.BOOKING_ALREADY_CANCELLED, "The booking is cancelled."
     ),
