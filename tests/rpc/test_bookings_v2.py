@@ -333,6 +333,22 @@ async def test_update_booking_without_a_mask_changes_one_field_alone(
     assert response == pb.UpdateBookingResponse(booking=booking)
 
 
+@pytest.mark.parametrize("other", ["merchant_id", "service_id", "staff_id", "room_id"])
+async def test_update_booking_without_a_mask_names_the_slot_of_the_booking(
+    front: FrontEnd, store: ReferenceStore, other: str
+) -> None:
+    """What cannot be changed must agree: to leave it silently would look like success."""
+    booking = await made(front, store)
+    request = pb.UpdateBookingRequest(booking={"booking_id": booking.booking_id})
+    slot = request.booking.slot
+    slot.start_time.seconds = booking.slot.start_time.seconds + 3600
+    setattr(slot.resources if other in ("staff_id", "room_id") else slot, other, "other")
+
+    failure = await failure_of(front.v2.UpdateBooking(request))
+
+    assert (failure.code.name, failure.reason) == ("INVALID_ARGUMENT", "BOOKING_SLOT_MISMATCH")
+
+
 async def test_update_booking_of_a_cancelled_or_no_show_one_is_refused_in_band(
     front: FrontEnd, store: ReferenceStore
 ) -> None:

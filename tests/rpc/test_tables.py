@@ -75,6 +75,7 @@ ANSWERS: dict[tuple[str, str], dict[str, int | tuple[str, str]]] = {
     },
     ("v2", "UPDATE_BOOKING"): {
         "booking_unknown": ("NOT_FOUND", "BOOKING_UNKNOWN"),
+        "slot_mismatch": (FAULT, "BOOKING_SLOT_MISMATCH"),
         "already_cancelled": BOOKING_ALREADY_CANCELLED,
         "not_cancellable": BOOKING_NOT_CANCELLABLE,
         "start_too_soon": SLOT_UNAVAILABLE,
@@ -107,6 +108,7 @@ ANSWERS: dict[tuple[str, str], dict[str, int | tuple[str, str]]] = {
     },
     ("v0", "UPDATE_BOOKING"): {
         "booking_unknown": ("NOT_FOUND", "BOOKING_UNKNOWN"),
+        "slot_mismatch": (FAULT, "BOOKING_SLOT_MISMATCH"),
         "already_cancelled": (FAULT, "BOOKING_ALREADY_CANCELLED"),
         "not_cancellable": (FAULT, "BOOKING_NOT_CANCELLABLE"),
         "start_too_soon": GONE,

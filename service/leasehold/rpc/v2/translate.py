@@ -1,5 +1,7 @@
 """v2 messages to commands, and outcomes back to v2 messages; protobuf stops here."""
 
+from dataclasses import replace
+
 from leasehold.generated.ext.maps.booking.partner.v2 import booking_service_pb2 as pb
 from leasehold.model import checks, ids
 from leasehold.model.booking import BookingRecord, BookingStatus, CreateBooking, UpdateBooking
@@ -121,7 +123,8 @@ def booking_status(booking_id: str, record: BookingRecord) -> pb.GetBookingStatu
 def update_booking_command(request: pb.UpdateBookingRequest, max_slot_s: float) -> UpdateBooking:
     """Read an UpdateBooking, or raise InvalidRequestError naming every field at fault.
 
-    Without a mask, whatever the booking of the request carries is to be changed. Raises
+    Without a mask, whatever the booking of the request carries is to be changed; what else it says
+    of its slot, and cannot change, must agree with the booking. Raises
     NotFoundError for a booking id that can be none of ours. Source: contract 2.3, 6.2, 7 T9.
     """
     faults = Faults()
@@ -151,7 +154,18 @@ def update_booking_command(request: pb.UpdateBookingRequest, max_slot_s: float) 
     reference = ids.parse_wire_id(wanted.booking_id)
     if not reference:
         raise NotFoundError("booking")
-    return UpdateBooking(reference, status, start_s, duration_s, party_size)
+    command = UpdateBooking(reference, status, start_s, duration_s, party_size)
+    if request.update_mask.paths or status is BookingStatus.CANCELED:
+        return command
+    if slot.merchant_id not in ("", reference.merchant_id):
+        violation = Violation("booking.slot.merchant_id", "is not the merchant of the booking")
+        raise InvalidRequestError([violation], "BOOKING_SLOT_MISMATCH")
+    return replace(
+        command,
+        service_id=slot.service_id or None,
+        staff_id=slot.resources.staff_id or None,
+        room_id=slot.resources.room_id or None,
+    )
 
 
 def _carried(wanted: pb.Booking) -> set[str]:
