@@ -38,12 +38,14 @@ def environment(**settings: str) -> dict[str, str]:
 
 
 class Service:
-    """One `leasehold serve`."""
+    """One `leasehold serve`, or another module that tells its address as that does."""
+
+    program: tuple[str, ...] = ("leasehold", "serve")
 
     def __init__(self, *arguments: str, **settings: str) -> None:
         self._log_file = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed in close()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "leasehold", "serve", *arguments],
+            [sys.executable, "-m", *self.program, *arguments],
             env={**environment(), **ANY_PORT, **environment(**settings)},
             stdout=subprocess.DEVNULL,
             stderr=self._log_file,
@@ -64,6 +66,10 @@ class Service:
     def log_text(self) -> str:
         """Return everything logged so far."""
         return os.pread(self._log_file.fileno(), 10_000_000, 0).decode()
+
+    def forget_log(self) -> None:
+        """Free the room of everything logged so far."""
+        os.ftruncate(self._log_file.fileno(), 0)
 
     def events(self) -> list[dict[str, Any]]:
         """Return the log lines that are complete and JSON."""
