@@ -26,6 +26,18 @@ test: $(VENV)/.dev lint ## set up, check and test (some minutes)
 test-long: $(VENV)/.dev ## the tests that take longer
 	$(BIN)/python -m pytest -m long
 
+.PHONY: bench
+bench: $(VENV)/.dev ## measure beside etcd and others (25 quiet minutes; see docs/benchmarks.md)
+	$(BIN)/python -m tests.benchmarks run
+
+.PHONY: bench-growth
+bench-growth: $(VENV)/.dev ## measure beside ten million leases (10 quiet minutes, 8 GB)
+	$(BIN)/python -m tests.benchmarks growth
+
+.PHONY: bench-docs
+bench-docs: $(VENV)/.dev ## write the last runs into docs/benchmarks.md
+	$(BIN)/python -m tests.benchmarks render $(wildcard build/bench.json build/growth.json)
+
 .PHONY: lint
 lint: $(VENV)/.dev ## ruff and mypy
 	$(BIN)/ruff check .
