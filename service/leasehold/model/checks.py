@@ -23,6 +23,9 @@ def id_fault(value: str) -> str | None:
 
 def optional_id_fault(value: str) -> str | None:
     """Check an id that may be empty."""
+    # What nearly every id is like, told without encoding it or looking at each character.
+    if len(value) <= MAX_ID_BYTES and value.isascii() and value.isprintable():
+        return None
     if len(value.encode()) > MAX_ID_BYTES:
         return f"is longer than {MAX_ID_BYTES} bytes of UTF-8"
     if _CONTROL_CHARACTERS.search(value):

@@ -3,16 +3,21 @@
 import hashlib
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import quote, unquote
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _SUFFIX_CHARACTERS = 26
 _SUFFIX_BYTES = 16
+# Two characters at a time: every call names something.
+_PAIRS = [first + second for first in _CROCKFORD for second in _CROCKFORD]
+_SHIFTS = range(5 * (_SUFFIX_CHARACTERS - 2), -1, -10)
 # 128 bits in 26 characters of five bits leave two bits at the front that are always zero.
 _SUFFIX = re.compile(rf"[0-7][{_CROCKFORD}]{{{_SUFFIX_CHARACTERS - 1}}}")
 _MAX_REFERENCE_BYTES = 900
 
 
+@lru_cache(maxsize=10_000)
 def encode_id(value: str) -> str:
     """Percent-encode every character outside ``A-Z a-z 0-9 - _ ~ .``.
 
@@ -34,8 +39,7 @@ def _suffix(domain: str, text: str) -> str:
     """
     digest = hashlib.blake2b(text.encode(), digest_size=_SUFFIX_BYTES, person=domain.encode())
     number = int.from_bytes(digest.digest(), "big")
-    shifts = range(5 * (_SUFFIX_CHARACTERS - 1), -1, -5)
-    return "".join(_CROCKFORD[(number >> shift) & 31] for shift in shifts)
+    return "".join([_PAIRS[(number >> shift) & 1023] for shift in _SHIFTS])
 
 
 def lease_suffix(reference: str) -> str:

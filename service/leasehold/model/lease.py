@@ -1,6 +1,6 @@
 """CreateLease: the command, the terms it is judged by, and its outcomes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from leasehold.model import ids
@@ -30,10 +30,12 @@ class CreateLease:
     """Epoch milliseconds."""
     availability_tag: str = ""
 
-    @property
-    def lease_suffix(self) -> str:
-        """Return the name of the lease among those of its merchant."""
-        return ids.lease_suffix(self.reference)
+    lease_suffix: str = field(init=False)
+    """The name of the lease among those of its merchant."""
+
+    def __post_init__(self) -> None:
+        """Name the lease, once for all who ask."""
+        object.__setattr__(self, "lease_suffix", ids.lease_suffix(self.reference))
 
     @property
     def lease_id(self) -> str:

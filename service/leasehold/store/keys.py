@@ -5,6 +5,7 @@ Source: lua/README.md, "Keys".
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from leasehold.model.ids import decode_id, encode_id
 from leasehold.model.slot import Slot
@@ -89,11 +90,13 @@ def parse_slot(merchant_id: str, text: str) -> Slot:
     )
 
 
+@lru_cache(maxsize=10_000)
 def start_text(start_s: int) -> str:
     """Write epoch seconds as ISO 8601 in UTC."""
     return (_EPOCH + timedelta(seconds=start_s)).replace(tzinfo=None).isoformat() + "Z"
 
 
+@lru_cache(maxsize=1_000)
 def duration_text(duration_s: int) -> str:
     """Write whole seconds above zero as ISO 8601 hours, minutes and seconds."""
     minutes, seconds = divmod(duration_s, 60)

@@ -31,11 +31,12 @@ class BookingServicer(pb_grpc.BookingServiceServicer):
         """Hold the slot of the request until the granted expiry."""
         deadline = self._deadline(context)
         command = translate.create_lease_command(request, self._max_slot_s)
-        structlog.contextvars.bind_contextvars(lease_id=command.lease_id)
+        lease_id = command.lease_id
+        structlog.contextvars.bind_contextvars(lease_id=lease_id)
         outcome = await self._store.create_lease(command, deadline)
         note_outcome(translate.API, "create_lease", outcome.status)
         status.raise_unless_granted(status.CREATE_LEASE, outcome.status)
-        return translate.granted(request, command.lease_id, outcome.expires_at_ms)
+        return translate.granted(request, lease_id, outcome.expires_at_ms)
 
     async def CreateBooking(
         self, request: pb.CreateBookingRequest, context: grpc.aio.ServicerContext[Any, Any]
