@@ -57,7 +57,7 @@ async def serve(settings: Settings, redis_url: str, announce: Callable[[Serving]
         terms, is_strict = settings.lease_terms(), settings.inventory == "strict"
         store = RedisStore(link, terms, is_strict=is_strict)
         readiness = _readiness(settings, store)
-        calls = CallInterceptor(server.MAX_REQUEST_BYTES)
+        calls = CallInterceptor(server.RULES)
         limits = {"max_slot_s": settings.max_slot_s, "call_timeout_s": settings.call_timeout_s}
         v2 = v2_servicer.BookingServicer(store, **limits)
         v0 = v0_servicer.BookingServicer(store, **limits)

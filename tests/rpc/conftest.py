@@ -61,7 +61,7 @@ async def serve() -> AsyncIterator[Callable[[LeaseStore], Any]]:
             v2_servicer.BookingServicer(store, **limits),
             v0_servicer.BookingServicer(store, **limits),
             health,
-            CallInterceptor(server.MAX_REQUEST_BYTES),
+            CallInterceptor(server.RULES),
             reflects=True,
         )
         port = listener.add_insecure_port("127.0.0.1:0")

@@ -3,12 +3,13 @@ from typing import Any
 
 import grpc
 import pytest
+from google.rpc import error_details_pb2
 from tests.backends import TERMS
 from tests.calls import failure_of
 from tests.calls import lease_request as v2_lease_request
 from tests.reference_store import ReferenceStore
 from tests.rpc.conftest import FrontEnd
-from tests.rpc.contract import UNKNOWN_ID
+from tests.rpc.contract import UNKNOWN_ID, FailingStore
 from tests.rpc.legacy import (
     DAY_S,
     booking_request,
@@ -29,6 +30,7 @@ from leasehold.model.booking import (
     CreateBookingStatus,
 )
 from leasehold.model.deadline import Deadline
+from leasehold.model.errors import OverloadedError
 from leasehold.model.store import LeaseStore
 
 Code = grpc.StatusCode
@@ -52,6 +54,21 @@ async def test_l4_v0_lease_comes_back_as_it_was_sent(
     expected.lease.lease_id = ids.wire_id("salon-1", ids.lease_suffix("reference-2"))
     expected.lease.lease_expiration_time.FromMilliseconds(store.now_ms + TERMS.max_lease_ms)
     assert response == expected
+
+
+async def test_store_trouble_of_our_own_full_queue_has_a_code_of_its_own_in_each_version(
+    serve: Callable[[LeaseStore], Any], store: ReferenceStore
+) -> None:
+    """RESOURCE_EXHAUSTED in v2; UNAVAILABLE in v0, where that code means a taken slot."""
+    front = await serve(FailingStore(OverloadedError()))
+
+    v2_failure = await failure_of(front.v2.CreateLease(v2_lease_request(store.now_ms)))
+    v0_failure = await failure_of(front.v0.CreateLease(lease_request(store)))
+
+    assert (v2_failure.code, v0_failure.code) == (Code.RESOURCE_EXHAUSTED, Code.UNAVAILABLE)
+    for failure in (v2_failure, v0_failure):
+        assert failure.reason == "OVERLOADED"
+        assert failure.detail(error_details_pb2.RetryInfo).retry_delay.seconds > 0
 
 
 async def test_one_key_space_for_clients_of_both_versions(

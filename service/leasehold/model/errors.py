@@ -59,5 +59,9 @@ class StoreUnavailableError(Exception):
         self.trouble = trouble
 
 
+class OverloadedError(Exception):
+    """Too many commands wait for the store already; this one was not sent."""
+
+
 class DeadlinePassedError(Exception):
     """The time of the call ran out before the store had answered."""

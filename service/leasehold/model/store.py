@@ -19,8 +19,8 @@ from leasehold.model.slot import Slot
 class LeaseStore(Protocol):
     """Decides every command once, atomically, by its own clock.
 
-    Every method raises StoreUnavailableError when the store gives no answer, and
-    DeadlinePassedError when the deadline comes first.
+    Every method raises StoreUnavailableError when the store gives no answer, OverloadedError when
+    too much waits for it already, and DeadlinePassedError when the deadline comes first.
     """
 
     async def create_lease(self, command: CreateLease, deadline: Deadline) -> CreateLeaseOutcome:

@@ -7,6 +7,7 @@ import time
 import traceback
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, TypeAlias, cast
 
@@ -18,6 +19,7 @@ from leasehold.model.errors import (
     DeadlinePassedError,
     InvalidRequestError,
     NotFoundError,
+    OverloadedError,
     StoreUnavailableError,
     Violation,
 )
@@ -39,12 +41,21 @@ Behaviour: TypeAlias = "Callable[[Any, Context], Awaitable[Any]]"
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What holds for the calls of one service."""
+
+    max_request_bytes: int
+    overload_code: grpc.StatusCode
+    """The answer when there is too much to do."""
+
+
 class CallInterceptor(grpc.aio.ServerInterceptor):
     """Wraps the unary methods of the given services; leaves health and reflection alone."""
 
-    def __init__(self, services: Mapping[str, int]) -> None:
-        """``services`` says how many bytes a request of each may have."""
-        self._services = services
+    def __init__(self, rules: Mapping[str, Rules]) -> None:
+        """``rules`` names the services."""
+        self._rules = rules
         self._wrapped: dict[str, Handler] = {}
         self._running = 0
         self._idle = asyncio.Event()
@@ -61,7 +72,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             return self._wrapped[path]
         handler = await continuation(handler_call_details)
         service, _, method = path.removeprefix("/").rpartition("/")
-        if handler is not None and service in self._services:
+        if handler is not None and service in self._overload_codes:
             handler = self._wrapped[path] = self._wrap(handler, service, method)
         return handler
 
@@ -70,7 +81,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         await self._idle.wait()
 
     def _wrap(self, handler: Handler, service: str, method: str) -> Handler:
-        seen, most_bytes = _Traces(service, method), self._services[service]
+        seen, rules = _Traces(service, method), self._rules[service]
         parse, behave = handler.request_deserializer, cast("Behaviour", handler.unary_unary)
         assert parse is not None
 
@@ -82,13 +93,13 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             self._enter()
             response, failure, code = None, None, grpc.StatusCode.OK
             try:
-                response = await behave(_parse(raw, parse, most_bytes), context)
+                response = await behave(_parse(raw, parse, rules.max_request_bytes), context)
             except asyncio.CancelledError:
                 code = grpc.StatusCode.CANCELLED
                 raise
             except Exception as error:  # noqa: BLE001 - nothing may reach a caller unmapped
                 _note(error)
-                failure = status.of(error, request_id)
+                failure = status.of(error, request_id, rules.overload_code)
                 code = failure.code
             finally:
                 # Before the answer leaves, so that whoever has it finds its traces.
@@ -185,6 +196,8 @@ def _note(error: Exception) -> None:
         case StoreUnavailableError():
             told = {"reason": error.trouble.value}
             metrics.store_troubles.labels(error.trouble.value).inc()
+        case OverloadedError():
+            told = {"reason": "OVERLOADED"}
         case DeadlinePassedError():
             told = {}
         case _:

@@ -11,22 +11,25 @@ from leasehold.generated.ext.maps.booking.partner.v2 import booking_service_pb2_
 from leasehold.generated.leasehold.v1 import inventory_service_pb2 as inventory_pb
 from leasehold.generated.leasehold.v1 import inventory_service_pb2_grpc as inventory_grpc
 from leasehold.model import checks
-from leasehold.rpc.calls import CallInterceptor
+from leasehold.rpc.calls import CallInterceptor, Rules
 from leasehold.rpc.health import Health
 from leasehold.rpc.v0 import servicer as v0_servicer
+from leasehold.rpc.v0 import status as v0_status
 from leasehold.rpc.v1.inventory import InventoryServicer
 from leasehold.rpc.v2 import servicer as v2_servicer
+from leasehold.rpc.v2 import status as v2_status
 
 V2 = v2_pb.DESCRIPTOR.services_by_name["BookingService"].full_name
 V0 = v0_pb.DESCRIPTOR.services_by_name["BookingService"].full_name
 PARTNER_SERVICES = (V2, V0)
 INVENTORY = inventory_pb.DESCRIPTOR.services_by_name["InventoryService"].full_name
 OPERATOR_SERVICES = (INVENTORY,)
-MAX_REQUEST_BYTES = {
-    **dict.fromkeys(PARTNER_SERVICES, checks.MAX_REQUEST_BYTES),
-    **dict.fromkeys(OPERATOR_SERVICES, checks.MAX_OPERATOR_REQUEST_BYTES),
+RULES = {
+    V2: Rules(checks.MAX_REQUEST_BYTES, v2_status.OVERLOADED),
+    V0: Rules(checks.MAX_REQUEST_BYTES, v0_status.OVERLOADED),
+    INVENTORY: Rules(checks.MAX_OPERATOR_REQUEST_BYTES, v2_status.OVERLOADED),
 }
-"""What a request of each service may have."""
+"""What holds for the calls of each service."""
 _HEALTH = "grpc.health.v1.Health"
 
 _OPTIONS = (

@@ -14,6 +14,7 @@ from leasehold.model.errors import (
     DeadlinePassedError,
     InvalidRequestError,
     NotFoundError,
+    OverloadedError,
     StoreUnavailableError,
 )
 
@@ -30,9 +31,12 @@ class RefusalError(Exception):
         self.reason = reason
 
 
-def of(error: Exception, request_id: str) -> grpc.Status:
-    """Return the status of an error; whatever is not listed is a bug, and says nothing more."""
-    code, reason, message, details = _explain(error)
+def of(error: Exception, request_id: str, overload_code: grpc.StatusCode) -> grpc.Status:
+    """Return the status of an error; whatever is not listed is a bug, and says nothing more.
+
+    ``overload_code`` is what the version of the API says when we have too much to do.
+    """
+    code, reason, message, details = _explain(error, overload_code)
     info = error_details_pb2.ErrorInfo(reason=reason, domain=_DOMAIN)
     request_info = error_details_pb2.RequestInfo(request_id=request_id)
     status = status_pb2.Status(code=code.value[0], message=message)
@@ -43,7 +47,9 @@ def of(error: Exception, request_id: str) -> grpc.Status:
     return rpc_status.to_status(status)
 
 
-def _explain(error: Exception) -> tuple[grpc.StatusCode, str, str, list[Message]]:
+def _explain(
+    error: Exception, overload_code: grpc.StatusCode
+) -> tuple[grpc.StatusCode, str, str, list[Message]]:
     code = grpc.StatusCode
     match error:
         case InvalidRequestError():
@@ -58,6 +64,9 @@ def _explain(error: Exception) -> tuple[grpc.StatusCode, str, str, list[Message]
                 " unknown; CreateLease and CreateBooking may be repeated as they are."
             )
             return code.UNAVAILABLE, error.trouble.value, message, [_retry()]
+        case OverloadedError():
+            message = "Too much waits for the store. It is safe to repeat the same request."
+            return overload_code, "OVERLOADED", message, [_retry()]
         case DeadlinePassedError():
             message = "The deadline passed before the store had answered."
             return code.DEADLINE_EXCEEDED, "DEADLINE_PASSED", message, [_retry()]

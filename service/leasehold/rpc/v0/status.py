@@ -15,6 +15,8 @@ from leasehold.model.lease import CreateLeaseStatus
 from leasehold.rpc.status import RefusalError
 
 GRANTED = None
+# RESOURCE_EXHAUSTED means a taken slot here.
+OVERLOADED = grpc.StatusCode.UNAVAILABLE
 Table = Mapping[StrEnum, Callable[[], Exception] | None]
 
 _TAKEN = partial(

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+import grpc
+
 from leasehold.generated.ext.maps.booking.partner.v2 import booking_service_pb2 as pb
 from leasehold.model.booking import CreateBookingStatus, UpdateBookingStatus
 from leasehold.model.errors import InvalidRequestError, NotFoundError, Violation
@@ -31,6 +33,7 @@ class Unknown:
 
 
 GRANTED = None
+OVERLOADED = grpc.StatusCode.RESOURCE_EXHAUSTED
 Table = Mapping[StrEnum, pb.BookingFailure | Fault | Unknown | None]
 
 
