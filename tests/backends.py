@@ -5,19 +5,22 @@ import time
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-import fakeredis
+import fakeredis.aioredis
 import pytest
+from fakeredis.aioredis import FakeAsyncRedisConnection
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from tests.servers import RedisServer, check_ttls
 
 from leasehold.model.deadline import Deadline
 from leasehold.model.lease import CreateLease, CreateLeaseOutcome, LeaseTerms
 from leasehold.model.slot import Slot
 from leasehold.store import keys
-from leasehold.store.link import Link, connect
+from leasehold.store.link import Limits, Link, connect
 from leasehold.store.redis_inventory import RedisInventory
 from leasehold.store.redis_store import RedisStore
 
@@ -29,6 +32,7 @@ TERMS = LeaseTerms(
     retention_ms=3_600_000,
     booking_retention_ms=7 * DAY_MS,
 )
+LIMITS = Limits(connections=1, max_in_flight=1000, timeout_s=5, connect_timeout_s=5, retries=0)
 
 
 class Clock(Protocol):
@@ -71,19 +75,19 @@ class Backend:
     """One store under test, and the ids that belong to this test alone."""
 
     redis: Redis
+    """For the test's own questions."""
+    link: Link
     clock: Clock
     merchant: str = field(default_factory=lambda: f"m-{uuid.uuid4().hex[:12]}")
-    retries: int = 0
     is_strict: bool = False
 
     def store(self, terms: LeaseTerms = TERMS) -> RedisStore:
         """Return the real adapter on this store."""
-        link = Link(self.redis, retries=self.retries)
-        return RedisStore(link, terms, is_strict=self.is_strict)
+        return RedisStore(self.link, terms, is_strict=self.is_strict)
 
     def inventory(self, terms: LeaseTerms = TERMS) -> RedisInventory:
         """Return the real adapter of the inventory on this store."""
-        return RedisInventory(Link(self.redis, retries=self.retries), terms.retention_ms)
+        return RedisInventory(self.link, terms.retention_ms)
 
     async def now_ms(self) -> int:
         """Return the store's clock."""
@@ -137,27 +141,88 @@ def soon() -> Deadline:
 @asynccontextmanager
 async def fake_backend(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Backend]:
     """Open a fakeredis of this test's own; the test must leave no key without a TTL in it."""
-    redis = fakeredis.FakeAsyncRedis(decode_responses=True, protocol=2, max_connections=1000)
-    yield Backend(redis, FakeClock(monkeypatch))
+    redis = fakeredis.FakeAsyncRedis(
+        decode_responses=True, protocol=2, connection_class=FakeConnection
+    )
+    link = Link(redis.connection_pool.make_connection, LIMITS)
+    yield Backend(redis, link, FakeClock(monkeypatch))
+    await link.close()
     assert [key async for key in redis.scan_iter() if await redis.pttl(key) == -1] == []
     await redis.aclose()
+
+
+class FakeConnection(FakeAsyncRedisConnection):
+    """A connection of fakeredis with a writer that can do what the link wants of one."""
+
+    async def _connect(self) -> None:
+        await super()._connect()
+        assert self._sock
+        self._writer = FakeWriter(self._sock)
+
+
+class FakeWriter(fakeredis.aioredis.FakeWriter):
+    """A writer that is its own transport."""
+
+    def write(self, data: bytes) -> None:
+        """Pass one piece on."""
+        self.writelines([data])
+
+    @property
+    def transport(self) -> "FakeWriter":
+        """Return what can be aborted."""
+        return self
+
+    def abort(self) -> None:
+        """Close at once."""
+        self.close()
 
 
 @asynccontextmanager
 async def real_backend(server: RedisServer) -> AsyncIterator[Backend]:
     """Open a backend on a running server; the test must leave no key without a TTL on it."""
-    backend = Backend(client_of(server.url), RealClock())
-    yield backend
-    await backend.redis.aclose()
+    async with client_of(server.url) as redis, link_to(server.url) as link:
+        yield Backend(redis, link, RealClock())
     check_ttls(server.url)
 
 
-def client_of(url: str, timeout_s: float = 5, connections: int = 64) -> Redis:
-    """Return a client made as the service makes its own."""
-    return connect(
+@dataclass
+class Counts:
+    """What a link has told of itself."""
+
+    resent: int = 0
+    reconnects: int = 0
+
+    def add_resent(self) -> None:
+        """Count a command that was sent again."""
+        self.resent += 1
+
+    def add_reconnect(self) -> None:
+        """Count a connection that took the place of a lost one."""
+        self.reconnects += 1
+
+
+@asynccontextmanager
+async def link_to(url: str, counts: Counts | None = None, **limits: Any) -> AsyncIterator[Link]:
+    """Open a link as the service opens its own, with other limits."""
+    counts = counts or Counts()
+    link = connect(
         url,
-        timeout_s=timeout_s,
-        connect_timeout_s=timeout_s,
-        connections=connections,
-        pool_wait_s=timeout_s,
+        replace(LIMITS, **limits),
+        on_resend=counts.add_resent,
+        on_reconnect=counts.add_reconnect,
+    )
+    try:
+        yield link
+    finally:
+        await link.close()
+
+
+def client_of(url: str, timeout_s: float | None = None) -> Redis:
+    """Return a client for the test's own questions; it takes the first answer."""
+    return Redis.from_url(
+        url,
+        decode_responses=True,
+        protocol=2,
+        socket_timeout=timeout_s,
+        retry=Retry(NoBackoff(), 0),
     )

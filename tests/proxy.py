@@ -1,7 +1,8 @@
 """A TCP proxy between the service and its store that misbehaves as a test tells it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import random
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 
@@ -9,40 +10,51 @@ class Proxy:
     """Passes bytes between clients and a server on 127.0.0.1, until told otherwise."""
 
     def __init__(self, server_port: int) -> None:
-        self._server_port = server_port
+        self.server_port = server_port
+        """Where connections lead that are made from now on."""
         self.port = 0
         self.connections = 0
+        self._refusals = 0
         self._drop_replies = 0
-        self._fatal_words = b""
-        self._meanwhile: Callable[[], Awaitable[None]] | None = None
+        self._replies_to_pass = 0
+        self._reply_bytes_left: int | None = None
+        self._random: random.Random | None = None
         self._pass_requests = asyncio.Event()
         self._pass_replies = asyncio.Event()
         self.release()
         self._writers: set[asyncio.StreamWriter] = set()
+        self._to_clients: set[asyncio.StreamWriter] = set()
 
     @property
     def url(self) -> str:
         """Return the address of the store as seen through the proxy."""
         return f"redis://127.0.0.1:{self.port}/0"
 
+    @property
+    def open(self) -> int:
+        """Return how many connections there are now."""
+        return len(self._to_clients)
+
+    def refuse(self, count: int) -> None:
+        """Cut the next connections as soon as they are made."""
+        self._refusals = count
+
     def drop_replies(self, count: int) -> None:
         """Let the next requests through, but cut the connection instead of passing the answer."""
         self._drop_replies = count
 
-    def drop_reply_to(self, words: bytes, meanwhile: Callable[[], Awaitable[None]]) -> None:
-        """Let the next request that holds ``words`` through, and lose its answer.
-
-        Once the server has answered, ``meanwhile`` is done, and then the connection is cut.
-        """
-        self._fatal_words, self._meanwhile = words, meanwhile
+    def cut_within_replies(self, after_bytes: int) -> None:
+        """Pass only so many more bytes of answers, then cut the connection once."""
+        self._reply_bytes_left = after_bytes
 
     def hold(self) -> None:
         """Pass nothing on, as a network that has gone dark."""
         self._pass_requests.clear()
         self._pass_replies.clear()
 
-    def hold_replies(self) -> None:
-        """Let requests through and keep the answers back."""
+    def hold_replies(self, after: int = 0) -> None:
+        """Let requests through and keep the answers back, but for the next few."""
+        self._replies_to_pass = after
         self._pass_replies.clear()
 
     def release(self) -> None:
@@ -50,52 +62,81 @@ class Proxy:
         self._pass_requests.set()
         self._pass_replies.set()
 
-    async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Serve one connection."""
-        self.connections += 1
-        to_server = await asyncio.open_connection("127.0.0.1", self._server_port)
-        self._writers |= {writer, to_server[1]}
-        is_doomed = asyncio.Event()
-        try:
-            await asyncio.gather(
-                self._pump(reader, to_server[1], is_doomed, replies=False),
-                self._pump(to_server[0], writer, is_doomed, replies=True),
-            )
-        except (ConnectionError, asyncio.CancelledError):
-            pass
-        finally:
-            for each in (writer, to_server[1]):
-                each.close()
-                self._writers.discard(each)
+    def slow_down(self, chance: random.Random) -> None:
+        """Pass everything in small pieces, each a little late."""
+        self._random = chance
 
-    async def _pump(
-        self,
-        source: asyncio.StreamReader,
-        sink: asyncio.StreamWriter,
-        is_doomed: asyncio.Event,
-        *,
-        replies: bool,
-    ) -> None:
-        while data := await source.read(65_536):
-            if not replies and self._fatal_words and self._fatal_words in data:
-                self._fatal_words = b""
-                is_doomed.set()
-            if replies and is_doomed.is_set():
-                assert self._meanwhile
-                await self._meanwhile()
-                raise ConnectionResetError
-            if replies and self._drop_replies:
-                self._drop_replies -= 1
-                raise ConnectionResetError
-            await (self._pass_replies if replies else self._pass_requests).wait()
-            sink.write(data)
-            await sink.drain()
-        raise ConnectionResetError
+    def answer(self, data: bytes) -> None:
+        """Send every client what the server has not said."""
+        for writer in self._to_clients:
+            writer.write(data)
 
-    def close(self) -> None:
+    def cut(self) -> None:
         """Cut every connection."""
         for writer in self._writers:
             writer.transport.abort()
+
+    async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve one connection."""
+        self.connections += 1
+        opened = {writer}
+        try:
+            if self._refusals:
+                self._refusals -= 1
+                return
+            from_server, to_server = await asyncio.open_connection("127.0.0.1", self.server_port)
+            opened.add(to_server)
+            self._writers |= opened
+            self._to_clients.add(writer)
+            async with asyncio.TaskGroup() as pumps:
+                pumps.create_task(self._pump_requests(reader, to_server))
+                pumps.create_task(self._pump_replies(from_server, writer))
+        except* (OSError, asyncio.CancelledError):
+            pass
+        finally:
+            for each in opened:
+                each.transport.abort()
+            self._writers -= opened
+            self._to_clients.discard(writer)
+
+    async def _pump_requests(
+        self, source: asyncio.StreamReader, sink: asyncio.StreamWriter
+    ) -> None:
+        while data := await source.read(65_536):
+            await self._pass_requests.wait()
+            await self._pass_on(data, sink)
+        raise ConnectionResetError
+
+    async def _pump_replies(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        while data := await source.read(65_536):
+            if self._drop_replies:
+                self._drop_replies -= 1
+                break
+            if self._replies_to_pass:
+                self._replies_to_pass -= 1
+            else:
+                await self._pass_replies.wait()
+            left = self._reply_bytes_left
+            if left is not None and left <= len(data):
+                self._reply_bytes_left = None
+                await self._pass_on(data[:left], sink)
+                # Gone is gone: an abort would take back what has been passed.
+                sink.close()
+                break
+            if left is not None:
+                self._reply_bytes_left = left - len(data)
+            await self._pass_on(data, sink)
+        raise ConnectionResetError
+
+    async def _pass_on(self, data: bytes, sink: asyncio.StreamWriter) -> None:
+        while data:
+            size = len(data)
+            if self._random:
+                size = self._random.randint(1, 200)
+                await asyncio.sleep(self._random.uniform(0, 0.002))
+            sink.write(data[:size])
+            await sink.drain()
+            data = data[size:]
 
 
 @asynccontextmanager
@@ -106,5 +147,5 @@ async def proxy_to(server_port: int) -> AsyncIterator[Proxy]:
     proxy.port = listener.sockets[0].getsockname()[1]
     yield proxy
     proxy.release()
-    proxy.close()
+    proxy.cut()
     listener.close()

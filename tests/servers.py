@@ -101,6 +101,11 @@ class RedisServer:
             port=self.port, decode_responses=True, protocol=2, retry=Retry(NoBackoff(), 0)
         )
 
+    def links(self) -> list[str]:
+        """Return the address of every connection that a link of ours has to this server."""
+        with self.client() as client:
+            return [each["addr"] for each in client.client_list() if each["name"] == "leasehold"]
+
     def start(self, *, wait: bool = True) -> None:
         """Start the process and wait until it takes commands."""
         arguments = ("--bind", "127.0.0.1", "--port", str(self.port), "--save", "")

@@ -19,7 +19,7 @@ from leasehold.rpc.v0 import servicer as v0_servicer
 from leasehold.rpc.v1.inventory import InventoryServicer
 from leasehold.rpc.v2 import servicer as v2_servicer
 from leasehold.settings import Address, Settings
-from leasehold.store.link import Link, connect
+from leasehold.store.link import Limits, Link, connect
 from leasehold.store.redis_inventory import RedisInventory
 from leasehold.store.redis_store import RedisStore
 from leasehold.telemetry import metrics, ops_http
@@ -102,14 +102,17 @@ async def open_inventory(settings: Settings) -> AsyncIterator[RedisInventory]:
 
 
 def _open_link(settings: Settings, url: str, stack: AsyncExitStack) -> Link:
-    client = connect(
-        url,
+    limits = Limits(
+        connections=settings.redis_connections,
+        max_in_flight=settings.redis_max_in_flight,
         timeout_s=settings.redis_timeout_s,
         connect_timeout_s=settings.redis_connect_timeout_s,
-        connections=settings.redis_connections,
-        pool_wait_s=settings.call_timeout_s,
+        retries=settings.redis_retries,
     )
-    link = Link(client, retries=settings.redis_retries)
+    link = connect(
+        url, limits, on_resend=metrics.link_resent.inc, on_reconnect=metrics.link_reconnects.inc
+    )
+    metrics.link_in_flight.set_function(lambda: link.in_flight)
     stack.push_async_callback(link.close)
     return link
 

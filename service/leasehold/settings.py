@@ -81,6 +81,13 @@ def _seconds(default: float, least: float, most: float, description: str) -> Any
     )
 
 
+def _count(default: int, least: int, most: int, description: str) -> Any:
+    allow = _allow(f"{least} to {most}")
+    return Field(
+        default=default, ge=least, le=most, description=description, json_schema_extra=allow
+    )
+
+
 def _number(value: float) -> str:
     return f"{value:.3f}".rstrip("0").rstrip(".")
 
@@ -128,20 +135,17 @@ class Settings(BaseSettings):
     redis_connect_timeout_s: Seconds = _seconds(
         0.5, 0.01, 60, "Longest time to open a connection to the store."
     )
-    redis_timeout_s: Seconds = _seconds(0.5, 0.01, 60, "Longest wait for one answer of the store.")
-    redis_retries: int = Field(
-        default=2,
-        ge=0,
-        le=100,
-        description="How often a repeatable command is sent again, within the call's deadline.",
-        json_schema_extra=_allow("0 to 100"),
+    redis_timeout_s: Seconds = _seconds(
+        0.5, 0.01, 60, "Longest silence of the store while an answer is due."
     )
-    redis_connections: int = Field(
-        default=64,
-        ge=1,
-        le=10_000,
-        description="Most connections to the store at a time.",
-        json_schema_extra=_allow("1 to 10000"),
+    redis_retries: int = _count(
+        2, 0, 100, "How often a repeatable command is sent again, within the call's deadline."
+    )
+    redis_connections: int = _count(
+        1, 1, 64, "Connections to the store; each carries many commands at a time."
+    )
+    redis_max_in_flight: int = _count(
+        4096, 1, 1_000_000, "Most commands that wait for the store at a time; more are refused."
     )
     call_timeout_s: Seconds = _seconds(
         3, 0.05, 60, "Longest time for one call, whatever deadline the caller sets."
@@ -178,12 +182,8 @@ class Settings(BaseSettings):
             "default": "leasehold/embedded in the user's data directory",
         },
     )
-    embedded_port: int = Field(
-        default=6390,
-        ge=0,
-        le=_LAST_PORT,
-        description="Port of the embedded store on 127.0.0.1; 0 takes any free one.",
-        json_schema_extra=_allow("0 to 65535"),
+    embedded_port: int = _count(
+        6390, 0, _LAST_PORT, "Port of the embedded store on 127.0.0.1; 0 takes any free one."
     )
     log_format: Literal["console", "json"] = Field(
         default="console",

@@ -18,7 +18,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 from tests import make_feed
-from tests.backends import TERMS, client_of, soon
+from tests.backends import TERMS, client_of, link_to, soon
 from tests.servers import RedisServer, running
 
 from leasehold.model.inventory import Availability, Scope
@@ -37,14 +37,12 @@ out = Console(highlight=False)
 class Bench:
     """The scripts on a store of their own."""
 
-    def __init__(self, server: RedisServer) -> None:
-        client = client_of(server.url)
-        self.link = Link(client, retries=0)
-        self.client = client
-        self.inventory = RedisInventory(self.link, TERMS.retention_ms)
+    def __init__(self, server: RedisServer, link: Link) -> None:
+        self.client = client_of(server.url)
+        self.inventory = RedisInventory(link, TERMS.retention_ms)
         self.stores = {
-            "open": RedisStore(self.link, TERMS),
-            "strict": RedisStore(self.link, TERMS, is_strict=True),
+            "open": RedisStore(link, TERMS),
+            "strict": RedisStore(link, TERMS, is_strict=True),
         }
         self.start_s = (int(time.time()) // DAY_S + 2) * DAY_S
         self.number = 0
@@ -81,9 +79,8 @@ class Bench:
         return float(stats["cmdstat_evalsha"]["usec_per_call"])
 
 
-async def scripts(server: RedisServer) -> Table:
+async def scripts(bench: Bench) -> Table:
     """Measure CreateLease and CheckAvailability by how many spots there are and are taken."""
-    bench = Bench(server)
     await bench.lease("open", bench.slots(1)[0])
     table = Table("spots", "first lease", "last lease", "refused", "count", title="Redis µs a call")
     opened = [
@@ -114,9 +111,8 @@ async def _measure(bench: Bench, spots: int) -> list[float]:
     return [first, last, refused, counted]
 
 
-async def feed(server: RedisServer, merchants: int) -> Table:
+async def feed(bench: Bench, url: str, merchants: int) -> Table:
     """Load a feed while another caller is served, and say what it took."""
-    bench = Bench(server)
     table = Table(title="A feed", show_header=False)
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "feed.json.gz"
@@ -132,7 +128,7 @@ async def feed(server: RedisServer, merchants: int) -> Table:
             "inventory",
             "load",
             str(path),
-            env={**os.environ, "LEASEHOLD_REDIS_URL": server.url},
+            env={**os.environ, "LEASEHOLD_REDIS_URL": url},
         )
         busy = await _latencies(bench, loading.wait())
         took_s = time.monotonic() - began_s
@@ -166,14 +162,20 @@ async def _latencies(bench: Bench, until: Any) -> list[float]:
     return found
 
 
+async def _run(server: RedisServer, merchants: int) -> None:
+    async with link_to(server.url) as link:
+        bench = Bench(server, link)
+        out.print(await scripts(bench))
+        out.print(await feed(bench, server.url, merchants))
+
+
 def main() -> None:
     """Print both tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--merchants", type=int, default=500)
     options = parser.parse_args()
     with running("redis7") as server:
-        out.print(asyncio.run(scripts(server)))
-        out.print(asyncio.run(feed(server, options.merchants)))
+        asyncio.run(_run(server, options.merchants))
 
 
 if __name__ == "__main__":

@@ -321,6 +321,9 @@ def test_ops_listener_tells_what_it_should(tmp_path: Path) -> None:
             in (metrics)
         )
         assert "grpc_server_handled_total{" in metrics
+        assert "leasehold_link_in_flight 0.0" in metrics
+        assert "leasehold_link_resent_total 0.0" in metrics
+        assert "leasehold_link_reconnects_total 0.0" in metrics
         verbose = service.http("/readyz?verbose")[1]
         assert "[+] store ok" in verbose
         assert "[!] inventory warning: open" in verbose

@@ -9,7 +9,7 @@ from typing import Any
 
 import grpc
 import pytest
-from tests.backends import client_of
+from tests.backends import link_to
 from tests.calls import booking_request, lease_request
 from tests.servers import RedisServer, running
 from tests.service import now_ms, serving
@@ -19,7 +19,6 @@ from leasehold.generated.ext.maps.booking.partner.v2 import booking_service_pb2_
 from leasehold.model.inventory import Availability, FeedItem, Scope
 from leasehold.model.slot import Slot
 from leasehold.store import keys
-from leasehold.store.link import Link
 from leasehold.store.redis_inventory import RedisInventory
 
 CALLERS = 200
@@ -138,11 +137,10 @@ async def race_for_class(
 ) -> None:
     """Put a class into the inventory, and let all callers want it at once."""
     slot = replace(slot, start_s=now_ms() // 1000 + 86_400)
-    client = client_of(server.url)
-    inventory = RedisInventory(Link(client, retries=0), 3_600_000)
     items: list[FeedItem] = [Scope(slot.merchant_id), Availability("", slot, 20, 20)]
-    await inventory.commit(await inventory.stage(items, lambda _: None), None, lambda *_: None)
-    await client.aclose()
+    async with link_to(server.url) as link:
+        inventory = RedisInventory(link, 3_600_000)
+        await inventory.commit(await inventory.stage(items, lambda _: None), None, lambda *_: None)
     requests = [
         lease_request(now_ms(), merchant=slot.merchant_id, reference=f"r-{n}", start_s=slot.start_s)
         for n in range(CALLERS)

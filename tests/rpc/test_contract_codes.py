@@ -8,7 +8,7 @@ from typing import Any
 import grpc
 import pytest
 from google.rpc import error_details_pb2
-from tests.backends import TERMS, Backend, real_backend
+from tests.backends import LIMITS, TERMS, Backend, real_backend
 from tests.calls import booking_request, failure_of, lease_request
 from tests.reference_store import ReferenceStore
 from tests.rpc.conftest import FrontEnd
@@ -395,7 +395,8 @@ async def test_grant_too_slow_is_unavailable_and_no_lease_that_has_run_out(
             await asyncio.sleep(took_s)
             return reply
 
-    front = await serve(RedisStore(SlowLink(fake.redis, retries=0), TERMS))
+    link = SlowLink(fake.redis.connection_pool.make_connection, LIMITS)
+    front = await serve(RedisStore(link, TERMS))
     request = lease_request(await fake.now_ms(), for_ms=60_000 if is_grant else 250)
 
     if is_grant:
@@ -404,6 +405,7 @@ async def test_grant_too_slow_is_unavailable_and_no_lease_that_has_run_out(
         failure = await failure_of(front.v2.CreateLease(request))
         assert failure.code is grpc.StatusCode.UNAVAILABLE
         assert failure.reason == "STORE_ANSWERED_TOO_LATE"
+    await link.close()
 
 
 async def test_error_details_are_on_every_status(

@@ -63,7 +63,7 @@ async def test_store_trouble_of_our_own_full_queue_has_a_code_of_its_own_in_each
     front = await serve(FailingStore(OverloadedError()))
 
     v2_failure = await failure_of(front.v2.CreateLease(v2_lease_request(store.now_ms)))
-    v0_failure = await failure_of(front.v0.CreateLease(lease_request(store)))
+    v0_failure = await failure_of(front.v0.CreateLease(lease_request(store.now_ms)))
 
     assert (v2_failure.code, v0_failure.code) == (Code.RESOURCE_EXHAUSTED, Code.UNAVAILABLE)
     for failure in (v2_failure, v0_failure):

@@ -134,7 +134,7 @@ def answer(version: str, name: str, outcome: StrEnum) -> int | tuple[str, str] |
         if version == "v0":
             v0.raise_unless_granted(table, outcome)
     except Exception as error:  # noqa: BLE001 - whatever is raised has its status
-        ((_, packed),) = errors.of(error, "request-1").trailing_metadata
+        ((_, packed),) = errors.of(error, "request-1", grpc.StatusCode.INTERNAL).trailing_metadata
         status = status_pb2.Status.FromString(packed)
         info = error_details_pb2.ErrorInfo()
         status.details[0].Unpack(info)

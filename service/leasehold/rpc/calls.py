@@ -72,7 +72,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             return self._wrapped[path]
         handler = await continuation(handler_call_details)
         service, _, method = path.removeprefix("/").rpartition("/")
-        if handler is not None and service in self._overload_codes:
+        if handler is not None and service in self._rules:
             handler = self._wrapped[path] = self._wrap(handler, service, method)
         return handler
 

@@ -1,120 +1,184 @@
 """The link to Redis: runs scripts by SHA, within the time that the call has left."""
 
 import asyncio
-import random
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any
 
-from redis.asyncio import BlockingConnectionPool, Redis
+from hiredis import pack_command
+from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, RedisClusterException, RedisError
+from redis.exceptions import NoScriptError
 
 from leasehold.model.deadline import Deadline
-from leasehold.model.errors import DeadlinePassedError, StoreTrouble, StoreUnavailableError
+from leasehold.model.errors import DeadlinePassedError, OverloadedError, StoreUnavailableError
 from leasehold.store import trouble
+from leasehold.store.lane import Command, Lane, NeverSentError, pause_s
 from leasehold.store.scripts import Script
-
-_FIRST_PAUSE_S = 0.02
-_LONGEST_PAUSE_S = 0.2
 
 Reply = list[Any]
 """A status word, then strings and integers, as the header of the script says."""
 
+Word = str | int
 
-def connect(
-    url: str, *, timeout_s: float, connect_timeout_s: float, connections: int, pool_wait_s: float
-) -> Redis:
-    """Return a client that opens connections when they are first needed.
 
-    Every limit is ours: redis-py retries nothing, because only the link knows the deadline and
-    which scripts may be sent again.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How much the link may hold and how long it may take."""
+
+    connections: int
+    max_in_flight: int
+    """Most commands that may wait, be in flight or pause before a repeat."""
+    timeout_s: float
+    """Longest silence of a connection from which answers are due."""
+    connect_timeout_s: float
+    """Longest time to open a connection, its handshake included."""
+    retries: int
+    """How often what may be repeated is sent again."""
+
+
+def connect(url: str, limits: Limits, **told: Callable[[], object]) -> "Link":
+    """Return a link to the store of a URL; it connects when there is something to ask.
+
+    Every limit is ours: redis-py retries and times nothing, because only the link knows the
+    deadlines and which scripts may be sent again. ``told`` goes to Link as it is.
     """
-    pool = BlockingConnectionPool.from_url(
+    pool = ConnectionPool.from_url(
         url,
-        max_connections=connections,
-        timeout=pool_wait_s,
-        socket_timeout=timeout_s,
-        socket_connect_timeout=connect_timeout_s,
-        socket_keepalive=True,
+        # Silence is watched for all commands in flight at once.
+        socket_timeout=None,
+        socket_connect_timeout=limits.connect_timeout_s,
         health_check_interval=0,
         retry=Retry(NoBackoff(), 0),
         decode_responses=True,
+        # A foreign value that is no text must not break the connection under everybody else.
+        encoding_errors="surrogateescape",
         protocol=2,
         client_name="leasehold",
+        **({} if url.startswith("unix:") else {"socket_keepalive": True}),
     )
-    return Redis.from_pool(pool)
+    return Link(pool.make_connection, limits, **told)
+
+
+def _tell_nobody() -> None:
+    pass
 
 
 class Link:
-    """Runs scripts on one Redis."""
+    """Runs scripts on one Redis, over a few connections that all callers share.
 
-    def __init__(self, redis: Redis, *, retries: int) -> None:
-        self._redis = redis
-        self._retries = retries
+    ``make_connection`` returns a connection of redis-py that is not connected yet. ``on_resend`` is
+    called whenever a command is sent again, ``on_reconnect`` whenever a lost connection has been
+    replaced.
+    """
+
+    def __init__(
+        self,
+        make_connection: Callable[[], AbstractConnection],
+        limits: Limits,
+        *,
+        on_resend: Callable[[], object] = _tell_nobody,
+        on_reconnect: Callable[[], object] = _tell_nobody,
+    ) -> None:
+        self._limits = limits
+        self._on_resend = on_resend
+        self._pausing = 0
+        self._lanes = [
+            Lane(
+                make_connection,
+                timeout_s=limits.timeout_s,
+                connect_timeout_s=limits.connect_timeout_s,
+                on_reconnect=on_reconnect,
+            )
+            for _ in range(limits.connections)
+        ]
+
+    @property
+    def in_flight(self) -> int:
+        """Return how many commands wait, are in flight or pause before a repeat."""
+        return self._pausing + sum(lane.load for lane in self._lanes)
 
     async def run(
         self, script: Script, keys: list[str], arguments: list[str | int], deadline: Deadline
     ) -> Reply:
         """Run a script once in effect and return its reply.
 
-        Sends again what may be repeated, on trouble that may pass, until the deadline. Raises
-        StoreUnavailableError, or DeadlinePassedError when the time is up.
+        Sends again what may be repeated, on trouble that may pass, until the deadline; what may not
+        be repeated only when it was certainly never sent. Raises StoreUnavailableError,
+        DeadlinePassedError when the time is up, or OverloadedError when too much is waiting.
         """
-        retries = self._retries if script.header.repeatable else 0
-        attempt = 0
-        while True:
+        words = (len(keys), *keys, *arguments)
+
+        async def evaluate() -> Any:
             try:
-                reply: Reply = await self._within(
-                    deadline, lambda: self._evaluate(script, keys, arguments)
-                )
-            except StoreUnavailableError as error:
-                pause_s = random.uniform(0, min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2**attempt))  # noqa: S311
-                attempt += 1
-                if (
-                    attempt > retries
-                    or error.trouble not in trouble.WORTH_ANOTHER_TRY
-                    or deadline.remaining_s() <= pause_s
-                ):
-                    raise
-                await asyncio.sleep(pause_s)
-            else:
-                return reply
+                return await self._ask(("EVALSHA", script.sha, *words), deadline)
+            except NoScriptError:
+                # Restarted, promoted or flushed. EVAL runs the script and leaves it loaded.
+                return await self._ask(("EVAL", script.source, *words), deadline)
+
+        reply: Reply = await self._repeat(
+            evaluate, deadline, is_repeatable=script.header.repeatable
+        )
+        return reply
 
     async def read(self, *words: str, deadline: Deadline) -> Any:
         """Run a command that changes nothing; raises as run does."""
-        return await self._within(deadline, lambda: self._redis.execute_command(*words))
+        return await self._repeat(lambda: self._ask(words, deadline), deadline, is_repeatable=True)
 
     async def ping(self, deadline: Deadline) -> None:
-        """Return when Redis answers; raises as run does."""
-        await self._within(deadline, self._redis.ping)
+        """Return when Redis answers; raises as run does, but asks even when too much is waiting."""
+        await self._ask(("PING",), deadline)
 
     async def close(self) -> None:
-        """Close every connection."""
-        await self._redis.aclose()
+        """Close every connection; what is unanswered fails with StoreUnavailableError."""
+        await asyncio.gather(*(lane.close() for lane in self._lanes))
 
-    async def _evaluate(self, script: Script, keys: list[str], arguments: list[str | int]) -> Any:
+    async def _repeat(
+        self, ask: Callable[[], Awaitable[Any]], deadline: Deadline, *, is_repeatable: bool
+    ) -> Any:
+        if self.in_flight >= self._limits.max_in_flight:
+            raise OverloadedError
+        attempt = 0
+        while True:
+            try:
+                return await ask()
+            except StoreUnavailableError as error:
+                attempt += 1
+                was_sent = not isinstance(error, NeverSentError)
+                # Lanes pause by themselves between connections, and another may have one.
+                pause = pause_s(attempt) if was_sent else 0
+                if (
+                    attempt > self._limits.retries
+                    or (was_sent and not is_repeatable)
+                    or error.trouble not in trouble.WORTH_ANOTHER_TRY
+                    or deadline.remaining_s() <= pause
+                ):
+                    raise
+            if was_sent:
+                await self._pause(pause)
+                self._on_resend()
+
+    async def _pause(self, pause: float) -> None:
+        self._pausing += 1
         try:
-            return await self._redis.evalsha(script.sha, len(keys), *keys, *arguments)
-        except NoScriptError:
-            # Restarted, promoted or flushed. EVAL runs the script and leaves it loaded.
-            return await self._redis.eval(script.source, len(keys), *keys, *arguments)
+            await asyncio.sleep(pause)
+        finally:
+            self._pausing -= 1
 
-    async def _within(self, deadline: Deadline, ask: Callable[[], Awaitable[Any]]) -> Any:
+    async def _ask(self, words: tuple[Word, ...], deadline: Deadline) -> Any:
         remaining_s = deadline.remaining_s()
         if remaining_s <= 0:
             raise DeadlinePassedError
-        limit = asyncio.timeout(remaining_s)
+        loop = asyncio.get_running_loop()
+        packed = pack_command(words)  # type: ignore[arg-type] # its type takes one word only
+        command = Command(packed, deadline, loop.create_future())
+        min(self._lanes, key=lambda lane: (lane.is_down, lane.load)).submit(command)
+        too_late = loop.call_later(remaining_s, command.settle, DeadlinePassedError())
         try:
-            async with limit:
-                return await ask()
-        except (RedisError, RedisClusterException, OSError) as error:
-            if limit.expired():
-                raise DeadlinePassedError from None
-            found = trouble.from_redis(error)
-            if found is None:
-                raise
-            if found is StoreTrouble.READ_ONLY:
-                # After a failover the old primary may be behind the connections still open.
-                await self._redis.connection_pool.disconnect(inuse_connections=False)
-            raise StoreUnavailableError(found) from error
+            reply = await command.reply
+        finally:
+            too_late.cancel()
+        if isinstance(reply, Exception):
+            raise reply
+        return reply

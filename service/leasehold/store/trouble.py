@@ -37,6 +37,12 @@ WORTH_ANOTHER_TRY = frozenset(
 )
 """What may pass within one call: a broken connection, a failover, a slot on the move."""
 
+WORTH_ANOTHER_CONNECTION = frozenset(
+    {StoreTrouble.READ_ONLY, StoreTrouble.CLUSTER_DOWN, StoreTrouble.ACCESS_DENIED}
+)
+"""What a new connection may cure: after a failover the old one leads to the old primary, and one
+that was opened with a password of yesterday stays shut out."""
+
 # Redis 6.2 wraps what a command inside a script answered:
 # "Error running script (call to f_<sha>): @user_script:58: -OOM command not allowed ...".
 _INSIDE_A_SCRIPT = re.compile(r"^(?:ERR )?Error running script.*?: -(?P<code>[A-Z]+) ")

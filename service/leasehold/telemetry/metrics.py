@@ -57,5 +57,17 @@ store_troubles = Counter(
     "Calls that failed because the store gave no answer, by reason.",
     ["reason"],
 )
+link_in_flight = Gauge(
+    "leasehold_link_in_flight",
+    "Commands to the store that wait, are in flight or pause before a repeat.",
+)
+link_resent = Counter(
+    "leasehold_link_resent_total",
+    "Commands sent to the store again, because the answer was lost or the trouble could pass.",
+)
+link_reconnects = Counter(
+    "leasehold_link_reconnects_total",
+    "Connections to the store that took the place of a lost one.",
+)
 ready = Gauge("leasehold_ready", "1 while this process wants calls, else 0.")
 build_info = Gauge("leasehold_build_info", "Always 1; the labels tell the build.", ["version"])

@@ -65,8 +65,8 @@ class Readiness:
     async def follow_store(self) -> None:
         """Keep asking the store until the drain.
 
-        It ends by itself, because a task that uses redis-py on Python 3.11 may overhear that it is
-        cancelled: asyncio.wait_for answers with a result that arrives in the same moment.
+        It ends by itself, because what it awaits may overhear that it is cancelled, as redis-py's
+        commands do on Python 3.11: asyncio.wait_for answers with a result of the same moment.
         """
         while not self._draining.is_set():
             await self._ask_once()
