@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from prometheus_client import generate_latest
-from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 from tests.backends import Backend
 from tests.calls import booking_request, failure_of
@@ -51,7 +50,7 @@ async def test_personal_data_are_in_the_booking_record_and_nowhere_else(
     """No key, log event, metric or error text holds them; the records that do have an end."""
     caplog.set_level("DEBUG")
     front, mine = await serve(backend.store()), backend.merchant
-    with capture_logs(processors=[merge_contextvars]) as logs:
+    with capture_logs() as logs:
         made, *said = await _talk_v2(front, await backend.now_ms(), mine)
         made_v0, *said_v0 = await _talk_v0(front, await backend.now_ms(), mine)
 

@@ -8,7 +8,6 @@ from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from prometheus_client import REGISTRY
-from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 from tests.calls import SERVICE, failure_of, lease_request
 from tests.reference_store import ReferenceStore
@@ -114,7 +113,7 @@ async def test_a_request_id_is_taken_over_when_it_can_only_be_an_id(
 async def test_a_call_leaves_one_log_line(front: FrontEnd, store: ReferenceStore) -> None:
     """One event a call, with what an operator asks for first."""
     request_id = (("x-request-id", "abc"),)
-    with capture_logs(processors=[merge_contextvars]) as logs:
+    with capture_logs() as logs:
         response = await front.v2.CreateLease(lease_request(store.now_ms), metadata=request_id)
 
     (line,) = [entry for entry in logs if entry["event"] == "call_handled"]
@@ -132,7 +131,7 @@ async def test_a_call_leaves_nothing_in_the_log_of_the_next(
 ) -> None:
     """What one call noted does not stick to another."""
     await front.v2.CreateLease(lease_request(store.now_ms))
-    with capture_logs(processors=[merge_contextvars]) as logs:
+    with capture_logs() as logs:
         await failure_of(front.v2.CreateLease(v2_pb.CreateLeaseRequest()))
 
     (line,) = [entry for entry in logs if entry["event"] == "call_handled"]

@@ -1,12 +1,14 @@
 """What every call of a published service goes through: parsing, errors, one log line, metrics."""
 
 import asyncio
+import itertools
 import logging
 import re
 import time
 import traceback
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, TypeAlias, cast
@@ -25,11 +27,15 @@ from leasehold.model.errors import (
 )
 from leasehold.rpc import status
 from leasehold.telemetry import metrics
+from leasehold.telemetry.calls import call_metrics
 
 _log = structlog.get_logger()
 
 # A caller's request id is taken over when it cannot be anything but an id.
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+# Ids of our own: no two processes begin alike.
+_PROCESS = uuid.uuid4().hex[:16]
+_numbers = itertools.count()
 _LEVELS = {
     grpc.StatusCode.UNAVAILABLE: logging.WARNING,
     grpc.StatusCode.DEADLINE_EXCEEDED: logging.WARNING,
@@ -50,6 +56,9 @@ class Rules:
     """The answer when there is too much to do."""
 
 
+_facts: ContextVar[dict[str, Any]] = ContextVar("_facts")
+
+
 class CallInterceptor(grpc.aio.ServerInterceptor):
     """Wraps the unary methods of the given services; leaves health and reflection alone."""
 
@@ -58,8 +67,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         self._rules = rules
         self._wrapped: dict[str, Handler] = {}
         self._running = 0
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._idle: asyncio.Event | None = None
 
     async def intercept_service(
         self,
@@ -78,19 +86,22 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
     async def idle(self) -> None:
         """Return when no call is running."""
-        await self._idle.wait()
+        if self._running:
+            self._idle = asyncio.Event()
+            await self._idle.wait()
 
     def _wrap(self, handler: Handler, service: str, method: str) -> Handler:
-        seen, rules = _Traces(service, method), self._rules[service]
+        seen, rules = call_metrics.of(service, method), self._rules[service]
         parse, behave = handler.request_deserializer, cast("Behaviour", handler.unary_unary)
         assert parse is not None
 
         async def handle(raw: bytes, context: Context) -> Any:
             started_at_s = time.monotonic()
             request_id = _request_id(context)
-            structlog.contextvars.bind_contextvars(request_id=request_id)
+            facts: dict[str, Any] = {"service": service, "method": method}
+            _facts.set(facts)
             seen.start()
-            self._enter()
+            self._running += 1
             response, failure, code = None, None, grpc.StatusCode.OK
             try:
                 response = await behave(_parse(raw, parse, rules.max_request_bytes), context)
@@ -104,7 +115,12 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             finally:
                 # Before the answer leaves, so that whoever has it finds its traces.
                 self._leave()
-                seen.finish(code, time.monotonic() - started_at_s)
+                elapsed_s = time.monotonic() - started_at_s
+                seen.finish(_GO_NAMES[code], elapsed_s)
+                facts["request_id"] = request_id
+                facts["code"] = code.name
+                facts["duration_ms"] = round(elapsed_s * 1000, 3)
+                _log.log(_LEVELS.get(code, logging.INFO), "call_handled", **facts)
             if failure:
                 await context.abort(code, failure.details, tuple(failure.trailing_metadata))
             return response
@@ -114,50 +130,21 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             handle, request_deserializer=None, response_serializer=handler.response_serializer
         )
 
-    def _enter(self) -> None:
-        self._running += 1
-        self._idle.clear()
-
     def _leave(self) -> None:
         self._running -= 1
-        if not self._running:
+        if self._idle and not self._running:
             self._idle.set()
+
+
+def tell(**facts: Any) -> None:
+    """Leave something in the log line of the call that is being handled."""
+    _facts.get().update(facts)
 
 
 def note_outcome(api: str, operation: str, outcome: StrEnum) -> None:
     """Leave what the store answered in the call's log line and in the counts."""
-    structlog.contextvars.bind_contextvars(outcome=outcome.value)
-    metrics.outcomes.labels(api, operation, outcome.value).inc()
-
-
-class _Traces:
-    """What the calls of one method leave behind: counts, and a log line each."""
-
-    def __init__(self, service: str, method: str) -> None:
-        self._labels = ("unary", service, method)
-        self._started = metrics.started.labels(*self._labels)
-        self._received = metrics.received.labels(*self._labels)
-        self._sent = metrics.sent.labels(*self._labels)
-        self._handling_seconds = metrics.handling_seconds.labels(*self._labels)
-
-    def start(self) -> None:
-        self._started.inc()
-        self._received.inc()
-
-    def finish(self, code: grpc.StatusCode, elapsed_s: float) -> None:
-        if code is grpc.StatusCode.OK:
-            self._sent.inc()
-        self._handling_seconds.observe(elapsed_s)
-        metrics.handled.labels(*self._labels, _go_name(code)).inc()
-        _, service, method = self._labels
-        _log.log(
-            _LEVELS.get(code, logging.INFO),
-            "call_handled",
-            service=service,
-            method=method,
-            code=code.name,
-            duration_ms=round(elapsed_s * 1000, 3),
-        )
+    tell(outcome=outcome.value)
+    metrics.outcome(api, operation, outcome.value).inc()
 
 
 def _go_name(code: grpc.StatusCode) -> str:
@@ -169,11 +156,14 @@ def _go_name(code: grpc.StatusCode) -> str:
     return code.name.title().replace("_", "")
 
 
+_GO_NAMES = {code: _go_name(code) for code in grpc.StatusCode}
+
+
 def _request_id(context: Context) -> str:
     for key, value in context.invocation_metadata() or ():
         if key == "x-request-id" and isinstance(value, str) and _REQUEST_ID.fullmatch(value):
             return value
-    return uuid.uuid4().hex
+    return f"{_PROCESS}-{next(_numbers):x}"
 
 
 def _parse(raw: bytes, parse: Callable[[bytes], Any], most_bytes: int) -> Any:
@@ -205,4 +195,4 @@ def _note(error: Exception) -> None:
                 "error": type(error).__name__,
                 "traceback": "".join(traceback.format_tb(error.__traceback__)),
             }
-    structlog.contextvars.bind_contextvars(**told)
+    tell(**told)

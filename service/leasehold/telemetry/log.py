@@ -1,16 +1,24 @@
 """Logging: one line an event, for people or as JSON, on standard error."""
 
+import asyncio
+import atexit
 import contextlib
 import io
+import json
 import logging
+import os
 import sys
-from typing import TYPE_CHECKING, Any, Literal, TextIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TextIO, cast
 
+import orjson
 import structlog
 
 if TYPE_CHECKING:
     from structlog.typing import Processor
 
+
+_MOMENT_S = 0.01
+_MOST_LINES = 1000
 
 # The local variables of a frame may hold personal data.
 _TRACEBACKS = structlog.processors.ExceptionRenderer(
@@ -35,34 +43,83 @@ class _Forgiving(io.TextIOBase):
             self._stream.flush()
 
 
+class _Gathering(io.RawIOBase):
+    """Gathers what one moment of a running loop logs, and writes it in one go.
+
+    A process that is killed loses at most that moment.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__()
+        self._descriptor = descriptor
+        self._lines: list[bytes] = []
+        atexit.register(self.spill)
+
+    def write(self, data: Any, /) -> int:
+        self._lines.append(data)
+        if len(self._lines) == 1:
+            try:
+                asyncio.get_running_loop().call_later(_MOMENT_S, self.spill)
+            except RuntimeError:
+                self.spill()
+        elif len(self._lines) >= _MOST_LINES:
+            self.spill()
+        return len(data)
+
+    def spill(self) -> None:
+        """Write what has been gathered; a log that nobody reads is no reason to fail."""
+        data = memoryview(b"".join(self._lines))
+        self._lines.clear()
+        with contextlib.suppress(OSError):
+            while data:
+                data = data[os.write(self._descriptor, data) :]
+
+
 def configure(log_format: Literal["console", "json"], level: str) -> None:
     """Send our own events and those of the libraries through the same renderer."""
     shared: list[Processor] = [
-        structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    render: list[Processor] = (
-        [_TRACEBACKS, structlog.processors.JSONRenderer()]
-        if log_format == "json"
-        else [
+    threshold = logging.getLevelNamesMapping()[level.upper()]
+    render: list[Processor]
+    logger_factory: Any
+    if log_format == "json":
+        render = [_TRACEBACKS, structlog.processors.JSONRenderer(_as_json)]
+        logger_factory = structlog.BytesLoggerFactory(
+            file=cast("BinaryIO", _Gathering(sys.stderr.fileno()))
+        )
+        foreign: list[Processor] = [_TRACEBACKS, structlog.processors.JSONRenderer(_as_json_text)]
+    else:
+        render = foreign = [
             structlog.dev.ConsoleRenderer(
                 colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
             )
         ]
-    )
-    threshold = logging.getLevelNamesMapping()[level.upper()]
+        logger_factory = structlog.WriteLoggerFactory(file=cast("TextIO", _Forgiving(sys.stderr)))
     structlog.configure(
         processors=[*shared, *render],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
-        logger_factory=structlog.WriteLoggerFactory(file=cast("TextIO", _Forgiving(sys.stderr))),
+        logger_factory=logger_factory,
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(_Forgiving(sys.stderr))
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *render],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *foreign],
         )
     )
     logging.basicConfig(handlers=[handler], level=max(threshold, logging.WARNING), force=True)
+
+
+def _as_json(event: Any, **_options: Any) -> bytes:
+    try:
+        return orjson.dumps(event, default=str)
+    except TypeError:
+        # Text that is no Unicode, of a library's perhaps: better escaped than lost.
+        return json.dumps(event, default=str).encode()
+
+
+def _as_json_text(event: Any, **options: Any) -> str:
+    return _as_json(event, **options).decode()

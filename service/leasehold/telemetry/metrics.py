@@ -1,57 +1,25 @@
-"""Every metric of the service. Base units, and no ids in labels.
+"""Every metric of the service but those of calls. Base units, and no ids in labels."""
 
-The ``grpc_server_*`` names and labels are those of go-grpc-middleware, so that dashboards made
-for it fit. Only methods of the published services are counted: no caller can add a series.
-"""
+from functools import cache
 
-from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
+from prometheus_client import Counter, Gauge, disable_created_metrics
 
 # A second series beside every counter, for nobody.
 disable_created_metrics()  # type: ignore[no-untyped-call]
-
-_METHOD = ["grpc_type", "grpc_service", "grpc_method"]
-
-# A call is one round trip to Redis and takes a millisecond or two; 4 and 5 s are the thresholds
-# above which Google takes a partner down (contract 9).
-_HANDLING_BUCKETS_S = (
-    0.001,
-    0.002,
-    0.004,
-    0.008,
-    0.016,
-    0.032,
-    0.064,
-    0.125,
-    0.25,
-    0.5,
-    1,
-    2,
-    4,
-    5,
-)
-
-started = Counter("grpc_server_started_total", "RPCs started on the server.", _METHOD)
-handled = Counter(
-    "grpc_server_handled_total",
-    "RPCs completed on the server, regardless of success or failure.",
-    [*_METHOD, "grpc_code"],
-)
-received = Counter(
-    "grpc_server_msg_received_total", "RPC messages received on the server.", _METHOD
-)
-sent = Counter("grpc_server_msg_sent_total", "RPC messages sent by the server.", _METHOD)
-handling_seconds = Histogram(
-    "grpc_server_handling_seconds",
-    "Response latency of RPCs that the server handled, in seconds.",
-    _METHOD,
-    buckets=_HANDLING_BUCKETS_S,
-)
 
 outcomes = Counter(
     "leasehold_outcomes_total",
     "Answers of the store to operations, by what became of them.",
     ["api", "operation", "outcome"],
 )
+
+
+@cache
+def outcome(api: str, operation: str, outcome: str) -> Counter:
+    """Return the count of one outcome; to look it up each time costs more than to count."""
+    return outcomes.labels(api, operation, outcome)
+
+
 store_troubles = Counter(
     "leasehold_store_troubles_total",
     "Calls that failed because the store gave no answer, by reason.",

@@ -3,13 +3,12 @@
 from typing import Any
 
 import grpc
-import structlog
 
 from leasehold.generated.ext.maps.booking.partner.v0 import booking_service_pb2 as pb
 from leasehold.generated.ext.maps.booking.partner.v0 import booking_service_pb2_grpc as pb_grpc
 from leasehold.model.deadline import Deadline
 from leasehold.model.store import LeaseStore
-from leasehold.rpc.calls import note_outcome
+from leasehold.rpc.calls import note_outcome, tell
 from leasehold.rpc.stored import as_v0
 from leasehold.rpc.v0 import status, translate
 
@@ -32,7 +31,7 @@ class BookingServicer(pb_grpc.BookingServiceServicer):
         deadline = self._deadline(context)
         command = translate.create_lease_command(request, self._max_slot_s)
         lease_id = command.lease_id
-        structlog.contextvars.bind_contextvars(lease_id=lease_id)
+        tell(lease_id=lease_id)
         outcome = await self._store.create_lease(command, deadline)
         note_outcome(translate.API, "create_lease", outcome.status)
         status.raise_unless_granted(status.CREATE_LEASE, outcome.status)
@@ -44,9 +43,7 @@ class BookingServicer(pb_grpc.BookingServiceServicer):
         """Book the slot of the lease, and consume the lease."""
         deadline = self._deadline(context)
         command = translate.create_booking_command(request)
-        structlog.contextvars.bind_contextvars(
-            booking_id=command.booking_id, lease_id=command.token
-        )
+        tell(booking_id=command.booking_id, lease_id=command.token)
         outcome = await self._store.create_booking(command, deadline)
         note_outcome(translate.API, "create_booking", outcome.status)
         status.raise_unless_granted(status.CREATE_BOOKING, outcome.status)
@@ -59,7 +56,7 @@ class BookingServicer(pb_grpc.BookingServiceServicer):
         """Move or cancel a booking, or change its state."""
         deadline = self._deadline(context)
         command = translate.update_booking_command(request, self._max_slot_s)
-        structlog.contextvars.bind_contextvars(booking_id=request.booking.booking_id)
+        tell(booking_id=request.booking.booking_id)
         outcome = await self._store.update_booking(command, deadline)
         note_outcome(translate.API, "update_booking", outcome.status)
         status.raise_unless_granted(status.UPDATE_BOOKING, outcome.status)

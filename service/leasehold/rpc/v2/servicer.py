@@ -3,14 +3,13 @@
 from typing import Any
 
 import grpc
-import structlog
 
 from leasehold.generated.ext.maps.booking.partner.v2 import booking_service_pb2 as pb
 from leasehold.generated.ext.maps.booking.partner.v2 import booking_service_pb2_grpc as pb_grpc
 from leasehold.model.deadline import Deadline
 from leasehold.model.errors import NotFoundError
 from leasehold.model.store import LeaseStore
-from leasehold.rpc.calls import note_outcome
+from leasehold.rpc.calls import note_outcome, tell
 from leasehold.rpc.stored import as_v2
 from leasehold.rpc.v2 import status, translate
 
@@ -46,7 +45,7 @@ class BookingServicer(pb_grpc.BookingServiceServicer):
         deadline = self._deadline(context)
         command = translate.create_lease_command(request, self._max_slot_s)
         lease_id = command.lease_id
-        structlog.contextvars.bind_contextvars(lease_id=lease_id)
+        tell(lease_id=lease_id)
         outcome = await self._store.create_lease(command, deadline)
         note_outcome(translate.API, "create_lease", outcome.status)
         failure = status.refusal(status.CREATE_LEASE, outcome.status)
@@ -60,9 +59,7 @@ class BookingServicer(pb_grpc.BookingServiceServicer):
         """Book the slot of the request, and consume the lease that it names."""
         deadline = self._deadline(context)
         command = translate.create_booking_command(request, self._max_slot_s)
-        structlog.contextvars.bind_contextvars(
-            booking_id=command.booking_id, lease_id=request.lease_ref.lease_id or None
-        )
+        tell(booking_id=command.booking_id, lease_id=request.lease_ref.lease_id or None)
         outcome = await self._store.create_booking(command, deadline)
         note_outcome(translate.API, "create_booking", outcome.status)
         failure = status.refusal(status.CREATE_BOOKING, outcome.status)
@@ -76,7 +73,7 @@ class BookingServicer(pb_grpc.BookingServiceServicer):
         """Move or cancel a booking, or change its party size or its state."""
         deadline = self._deadline(context)
         command = translate.update_booking_command(request, self._max_slot_s)
-        structlog.contextvars.bind_contextvars(booking_id=request.booking.booking_id)
+        tell(booking_id=request.booking.booking_id)
         outcome = await self._store.update_booking(command, deadline)
         note_outcome(translate.API, "update_booking", outcome.status)
         failure = status.refusal(status.UPDATE_BOOKING, outcome.status)
