@@ -7,11 +7,11 @@ can be read to its end. The second one yields the slots. Source: contract 10.1.
 import gzip
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
 import ijson
 
@@ -19,8 +19,11 @@ from leasehold.feed.entries import RESTRICTIONS, Reader, read_entry
 from leasehold.model.inventory import FeedError, FeedItem
 
 _GZIP_MAGIC = b"\x1f\x8b"
-_ENTRY = "service_availability.item"
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_LIST = "service_availability"
+_ENTRY = f"{_LIST}.item"
 _SLOT = f"{_ENTRY}.availability.item"
+_LISTS = (_LIST, f"{_ENTRY}.availability")
 _RESTRICTED = {f"{_ENTRY}.{name}": name for name in RESTRICTIONS}
 _RESTRICTED_RESOURCE = {
     f"{_ENTRY}.resources_restrict.{name}": name for name in ("staff_id", "room_id", "party_size")
@@ -29,13 +32,16 @@ _METADATA = {
     f"metadata.{name}": name
     for name in ("processing_instruction", "shard_number", "total_shards", "generation_timestamp")
 }
-_LISTS = ("service_availability", f"{_ENTRY}.availability")
-_WITHIN = ("map_key", "end_map", "end_array")
+_LOOKED_AT = {_ENTRY, _SLOT, *_LISTS, *_RESTRICTED, *_RESTRICTED_RESOURCE, *_METADATA}
 _OF_A_LIST = ("start_array", "end_array", "null")
-_SCALARS = ("string", "number", "boolean")
+_ENDS = ("end_map", "end_array")
 # What producers write for a field without a value.
 _UNSET = (None, 0, "0", "")
 _COMPLETE = ("", "PROCESS_AS_COMPLETE")
+# The parser hands out what it finds in so many bytes at once, each with its path. In a file that
+# only nests the paths grow with the depth, so a larger piece of it would fill the memory.
+_PIECE_BYTES = 4096
+_LONGEST_PATH = 4096
 
 
 @dataclass(slots=True)
@@ -49,6 +55,8 @@ class _Entry:
 @dataclass(slots=True)
 class _File:
     path: Path
+    version: tuple[int, ...]
+    has_entries: bool = False
     metadata: dict[str, Any] = field(default_factory=dict)
     entries: list[_Entry] = field(default_factory=list)
 
@@ -65,96 +73,138 @@ class Feed:
         """How many entries there are to read."""
 
     def items(self) -> Iterator[FeedItem]:
-        """Yield what the feed is complete for, its slots, and its faults, with their places."""
+        """Yield what the feed is complete for, its slots, and its faults, with their places.
+
+        Raises FeedError when a file is not the one any more that was read first.
+        """
         complete: set[str] = set()
         for file in self._files:
             with _opened(file.path) as stream:
-                slots = ijson.items(stream, _SLOT, use_float=True)
+                slots = ijson.items(stream, _SLOT, use_float=True, buf_size=_PIECE_BYTES)
                 for number, entry in enumerate(file.entries):
-                    place = f"{file.path}: service_availability[{number}]"
+                    place = f"{file.path}: {_LIST}[{number}]"
                     of_entry = islice(slots, entry.count)
                     yield from read_entry(
                         entry.restrictions, of_entry, place, complete, self._max_slot_s
                     )
+                if _version(file.path) != file.version:
+                    raise FeedError(f"{file.path}: has changed while it was read")
 
 
 def _skim(path: Path) -> _File:
-    file, has_entries = _File(path), False
     with _opened(path) as stream:
-        for prefix, event, value in ijson.parse(stream, use_float=True):
-            if prefix == _SLOT:
-                if event not in _WITHIN:
+        file = _File(path, _version(path))
+        for at, event, value in ijson.parse(stream, use_float=True, buf_size=_PIECE_BYTES):
+            if event == "map_key":
+                if "." in value and (f"{at}.{value}" if at else value) in _LOOKED_AT:
+                    raise FeedError(f"{path}: a member has the name {value}, with dots")
+            elif len(at) > _LONGEST_PATH:
+                raise FeedError(f"{path}: is nested too deep")
+            elif at == _SLOT:
+                if event not in _ENDS:
                     file.entries[-1].count += 1
-            elif prefix == _ENTRY and event not in _WITHIN:
-                if event != "start_map":
-                    raise FeedError(f"{path}: service_availability holds what is not an entry")
-                file.entries.append(_Entry())
-            elif prefix in _LISTS and event not in _OF_A_LIST:
-                raise FeedError(f"{path}: {prefix.replace('.item', '[]')} is not a list")
-            elif prefix == "service_availability":
-                has_entries = True
-            elif event in _SCALARS and value not in _UNSET:
-                _note(file, prefix, value)
-    if not has_entries:
-        raise FeedError(f"{path}: there is no list service_availability")
+            elif at in _LOOKED_AT:
+                _note(file, at, event, value)
+    if not file.has_entries:
+        raise FeedError(f"{path}: there is no list {_LIST}")
     return file
 
 
-def _note(file: _File, prefix: str, value: object) -> None:
-    """Keep what is said about a file or about its newest entry."""
-    if prefix in _METADATA:
-        file.metadata[_METADATA[prefix]] = value
-    elif prefix in _RESTRICTED:
-        file.entries[-1].restrictions[_RESTRICTED[prefix]] = value
-    elif prefix in _RESTRICTED_RESOURCE:
-        resources = file.entries[-1].restrictions.setdefault("resources_restrict", {})
-        resources[_RESTRICTED_RESOURCE[prefix]] = value
+def _note(file: _File, at: str, event: str, value: object) -> None:
+    """Keep what is said about a file or about its newest entry.
+
+    Of an object or a list in the place of a plain value it is kept that it was one.
+    """
+    if at == _ENTRY and event not in _ENDS:
+        if event != "start_map":
+            raise FeedError(f"{file.path}: {_LIST} holds what is not an entry")
+        file.entries.append(_Entry())
+    elif at in _LISTS:
+        if event not in _OF_A_LIST:
+            raise FeedError(f"{file.path}: {at.replace('.item', '[]')} is not a list")
+        file.has_entries = True
+    elif event not in _ENDS:
+        value = {"start_map": {}, "start_array": []}.get(event, value)
+        if at in _METADATA:
+            file.metadata[_METADATA[at]] = value
+        elif at in _RESTRICTED:
+            file.entries[-1].restrictions[_RESTRICTED[at]] = value
+        elif at in _RESTRICTED_RESOURCE:
+            resources = file.entries[-1].restrictions["resources_restrict"]
+            resources[_RESTRICTED_RESOURCE[at]] = value
 
 
 def _agree(files: list[_File]) -> int:
-    """Return when the feed was made, in epoch milliseconds; the files must be all of one feed."""
-    made, shards, totals = set(), [], set()
+    """Return when the feed was made, in epoch milliseconds; the files must be all of one feed.
+
+    They are then in the order of their shards, so that what they say does not depend on how they
+    were given.
+    """
+    made, shards, totals = set(), {}, set()
     for file in files:
-        metadata = Reader(file.metadata)
+        is_set = {
+            name: value
+            for name, value in file.metadata.items()
+            if value not in _UNSET or isinstance(value, bool)
+        }
+        metadata = Reader(is_set, "metadata")
         made.add(metadata.second("generation_timestamp"))
-        shards.append(metadata.number("shard_number"))
+        shards[file.path] = metadata.number("shard_number")
         totals.add(metadata.number("total_shards", 1))
-        instruction = file.metadata.get("processing_instruction", "")
-        if instruction not in _COMPLETE:
+        if is_set.get("processing_instruction", "") not in _COMPLETE:
             metadata.note("processing_instruction", "is not PROCESS_AS_COMPLETE")
         if not metadata.has("generation_timestamp"):
             metadata.note("generation_timestamp", "is required")
         if metadata.faults:
-            faults = "; ".join(f"metadata.{fault}" for fault in metadata.faults)
-            raise FeedError(f"{file.path}: {faults}")
+            raise FeedError(f"{file.path}: {metadata.faults}")
     if len(made) > 1:
         raise FeedError("The files differ in generation_timestamp, so they are not one feed.")
-    first = min(shards)
-    if (
-        totals != {len(files)}
-        or first not in (0, 1)
-        or sorted(shards) != list(range(first, first + len(files)))
-    ):
+    numbers = sorted(shards.values())
+    first, count = numbers[0], len(files)
+    if totals != {count} or first not in (0, 1) or numbers != list(range(first, first + count)):
         raise FeedError(
-            f"These are not all shards of one feed: {len(files)} files with shard_number"
-            f" {', '.join(map(str, sorted(shards)))} of total_shards"
+            f"These are not all shards of one feed: {count} files with shard_number"
+            f" {', '.join(map(str, numbers))} of total_shards"
             f" {', '.join(map(str, sorted(totals)))}. Give all of them at once."
         )
+    files.sort(key=lambda file: shards[file.path])
     return made.pop() * 1000
+
+
+def _version(path: Path) -> tuple[int, ...]:
+    """Return what changes when a file is written to or replaced."""
+    found = path.stat()
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[BinaryIO]:
-    try:
-        with path.open("rb") as raw:
-            is_packed = raw.read(2) == _GZIP_MAGIC
-            raw.seek(0)
-            if is_packed:
-                with gzip.open(raw) as unpacked:
-                    yield cast("BinaryIO", unpacked)
-            else:
-                yield raw
-    except (OSError, EOFError, zlib.error) as error:
-        raise FeedError(f"{path}: cannot be read: {error}") from None
-    except ijson.JSONError as error:
-        raise FeedError(f"{path}: is not JSON: {str(error).splitlines()[0]}") from None
+    """Open a file, unpacked; whatever is wrong while it is read becomes a FeedError."""
+    with ExitStack() as stack:
+        stream: Any = None
+        try:
+            stream = stack.enter_context(path.open("rb"))
+            if not stream.seekable():
+                raise FeedError(f"{path}: is a pipe, and a feed is read twice")
+            if stream.peek(2).startswith(_GZIP_MAGIC):
+                stream = stack.enter_context(gzip.open(stream))
+            if stream.peek(3).startswith(_BYTE_ORDER_MARK):
+                stream.read(len(_BYTE_ORDER_MARK))
+            yield stream
+        except OSError as error:
+            raise FeedError(f"{path}: cannot be read: {error.strerror or error}") from None
+        except (EOFError, zlib.error) as error:
+            raise FeedError(f"{path}: cannot be unpacked: {error}") from None
+        except ijson.JSONError as error:
+            before = f"before byte {stream.tell():,}"
+            raise FeedError(f"{path}: is not JSON, {before}: {_first_line(error)}") from None
+        except UnicodeDecodeError:
+            before = f"before byte {stream.tell():,}"
+            raise FeedError(f"{path}: is not JSON, {before}: a text is not Unicode") from None
+
+
+def _first_line(error: ijson.JSONError) -> str:
+    """Return what is wrong; the other lines quote the file, of which nothing is shown."""
+    told = error.args[0] if error.args else ""
+    text = told.decode(errors="replace") if isinstance(told, bytes) else str(told)
+    return text.partition("\n")[0]
