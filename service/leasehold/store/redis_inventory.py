@@ -3,7 +3,8 @@
 import asyncio
 import uuid
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -33,6 +34,8 @@ _CALL_TIMEOUT_S = 30
 _STAGE_KEEP_MS = 3_600_000
 _LONGEST_AHEAD_MS = 3_600_000
 _MOST_FAULTS = 100
+# Every stored slot of a day is held against each of them, while nobody else is served.
+_MOST_SCOPES = 100
 
 
 class RedisInventory:
@@ -46,12 +49,16 @@ class RedisInventory:
         self._drop_inventory = scripts.load("drop_inventory")
         self._note_feed = scripts.load("note_feed")
 
+    async def reach(self) -> None:
+        """Return when the store answers."""
+        await self._now_ms()
+
     async def stage(self, items: Iterable[FeedItem], progress: Callable[[int], None]) -> Staged:
         """Read a feed into the store; see lua/stage_spots.lua.
 
         Of two entries for one slot the first one stays, and the other is a fault.
         """
-        staged, batch = Staged(uuid.uuid4().hex[:12]), _Batch()
+        staged, batch, seen = Staged(uuid.uuid4().hex[:12]), _Batch(0), set[Scope]()
         done = 0
         for item in items:
             match item:
@@ -59,15 +66,15 @@ class RedisInventory:
                     _note(staged, item)
                     done += 1
                 case Scope():
-                    scopes = staged.scopes.setdefault(item.merchant_id, [])
-                    if item not in scopes:
-                        scopes.append(item)
+                    if item not in seen:
+                        seen.add(item)
+                        staged.scopes.setdefault(item.merchant_id, []).append(item)
                 case Availability():
                     batch.add(item)
                     done += 1
                     if batch.slots >= _BATCH_SLOTS:
                         await self._send(batch, staged)
-                        batch = _Batch()
+                        batch = _Batch(batch.first + len(batch.places))
                         progress(done)
         await self._send(batch, staged)
         progress(done)
@@ -78,9 +85,9 @@ class RedisInventory:
     ) -> Committed:
         """Make the inventory what has been staged; see lua/commit_spots.lua.
 
-        Raises FeedError when the feed says nothing, or comes from the future; nothing has changed
-        then. Raises it as well when what was staged has ended meanwhile; to load the feed again
-        mends that.
+        Raises FeedError when the feed says nothing, comes from the future, or restricts to too
+        many things; nothing has changed then. Raises it as well when what was staged has ended
+        meanwhile; to load the feed again mends that.
         """
         now_ms = await self._now_ms()
         generated_at_ms = now_ms if generated_at_ms is None else generated_at_ms
@@ -88,27 +95,20 @@ class RedisInventory:
             raise FeedError("The feed lists no slots and restricts to nothing.")
         if generated_at_ms > now_ms + _LONGEST_AHEAD_MS:
             raise FeedError("The feed says that it was made in the future (generation_timestamp).")
-        committed, last_day = Committed(), ""
-        wanted = [
-            (merchant_id, day)
-            for merchant_id in staged.scopes
-            for day in await self._days_of(merchant_id, staged)
-        ]
+        committed, last_day, wanted = Committed(), "", await self._days_of(staged)
         for first in range(0, len(wanted), _AT_ONCE):
             some = wanted[first : first + _AT_ONCE]
-            calls = [self._commit_day(*one, staged, generated_at_ms) for one in some]
-            for (merchant_id, day), (status, removed) in zip(
-                some, await asyncio.gather(*calls), strict=True
-            ):
+            calls = [self._commit_day(one, staged, generated_at_ms) for one in some]
+            for one, (status, removed) in zip(some, await asyncio.gather(*calls), strict=True):
                 match status:
                     case CommitStatus.COMMITTED:
                         committed.days += 1
                         committed.removed += removed
-                        last_day = max(last_day, day)
+                        last_day = max(last_day, one.day)
                     case CommitStatus.DAY_OVER:
                         committed.over += 1
                     case CommitStatus.OLDER_FEED:
-                        committed.newer.append(f"{merchant_id} {day}")
+                        committed.newer.append(f"{one.merchant_id} {one.day}")
                     case CommitStatus.STAGE_INCOMPLETE:
                         raise FeedError("What was staged of the feed has ended; load it again.")
             progress(first + len(some), len(wanted))
@@ -119,12 +119,9 @@ class RedisInventory:
 
     async def drop(self, merchant_id: str) -> int | None:
         """Forget a merchant's inventory; return how many slots are gone, None if it had none."""
-        arguments: list[str | int] = [
-            keys.spots_prefix(merchant_id),
-            keys.slot_prefix(merchant_id),
-        ]
+        prefixes: list[str | int] = [keys.spots_prefix(merchant_id), keys.slot_prefix(merchant_id)]
         status, *removed = await self._link.run(
-            self._drop_inventory, [keys.inventory_key(merchant_id)], arguments, _deadline()
+            self._drop_inventory, [keys.inventory_key(merchant_id)], prefixes, _deadline()
         )
         return removed[0] if status == "dropped" else None
 
@@ -173,10 +170,18 @@ class RedisInventory:
         return sorted(found, key=lambda it: (it.slot.start_s, keys.slot_text(it.slot)))
 
     async def _send(self, batch: "_Batch", staged: Staged) -> None:
-        chunks = list(batch.chunks())
-        for first in range(0, len(chunks), _AT_ONCE):
-            some = chunks[first : first + _AT_ONCE]
-            await asyncio.gather(*(self._send_chunk(*one, batch, staged) for one in some))
+        days = list(batch.lines.items())
+        for first in range(0, len(days), _AT_ONCE):
+            some = days[first : first + _AT_ONCE]
+            await asyncio.gather(*(self._send_day(*it, lines, batch, staged) for it, lines in some))
+
+    async def _send_day(
+        self, merchant_id: str, day: str, lines: list[str], batch: "_Batch", staged: Staged
+    ) -> None:
+        # One after the other: of two entries for one slot the first one stays.
+        for first in range(0, len(lines), _CHUNK_SLOTS):
+            chunk = lines[first : first + _CHUNK_SLOTS]
+            await self._send_chunk(merchant_id, day, chunk, batch, staged)
 
     async def _send_chunk(
         self, merchant_id: str, day: str, lines: list[str], batch: "_Batch", staged: Staged
@@ -188,27 +193,39 @@ class RedisInventory:
             _deadline(),
         )
         for number in repeated.split():
-            _note(staged, Fault(batch.places[int(number)], "repeats the slot of an earlier entry"))
+            place = batch.places[int(number) - batch.first]
+            _note(staged, Fault(place, "repeats the slot of an earlier entry"))
         added = len(lines) - len(repeated.split())
         staged.slots += added
         name = (merchant_id, day)
         staged.slots_by_day[name] = staged.slots_by_day.get(name, 0) + added
 
-    async def _days_of(self, merchant_id: str, staged: Staged) -> list[str]:
+    async def _days_of(self, staged: Staged) -> list["_Day"]:
         """Return the days that the feed lists, and those known that it speaks of."""
-        scopes = staged.scopes[merchant_id]
-        fields = await self._link.read(
-            "HKEYS", keys.inventory_key(merchant_id), deadline=_deadline()
-        )
-        known = [field.removeprefix("day:") for field in fields if field.startswith("day:")]
-        days = {day for merchant, day in staged.slots_by_day if merchant == merchant_id}
-        days |= {day for day in known if any(_speaks_of(scope, day) for scope in scopes)}
-        return sorted(days)
+        listed = defaultdict[str, set[str]](set)
+        for merchant_id, day in staged.slots_by_day:
+            listed[merchant_id].add(day)
+        found = []
+        for merchant_id, scopes in staged.scopes.items():
+            key = keys.inventory_key(merchant_id)
+            fields = await self._link.read("HKEYS", key, deadline=_deadline())
+            known = {field.removeprefix("day:") for field in fields if field.startswith("day:")}
+            for day in sorted(known | listed[merchant_id]):
+                start_s = _start_ms(day) // 1000
+                of_day = [it for it in scopes if it.meets(start_s, start_s + _DAY_MS // 1000)]
+                if len(of_day) > _MOST_SCOPES:
+                    raise FeedError(
+                        f"The feed restricts {merchant_id} on {day} to {len(of_day)} things;"
+                        f" at most {_MOST_SCOPES} are taken at once."
+                    )
+                if of_day:
+                    found.append(_Day(merchant_id, day, of_day))
+        return found
 
     async def _commit_day(
-        self, merchant_id: str, day: str, staged: Staged, generated_at_ms: int
+        self, one: "_Day", staged: Staged, generated_at_ms: int
     ) -> tuple[CommitStatus, int]:
-        scopes = [scope for scope in staged.scopes[merchant_id] if _speaks_of(scope, day)]
+        merchant_id, day = one.merchant_id, one.day
         status, *removed = await self._link.run(
             self._commit_spots,
             [
@@ -221,7 +238,7 @@ class RedisInventory:
                 staged.slots_by_day.get((merchant_id, day), 0),
                 generated_at_ms,
                 self._keep_until_ms(day),
-                "".join(map(_scope_line, scopes)),
+                "".join(map(_scope_line, one.scopes)),
                 keys.slot_prefix(merchant_id),
                 keys.booking_key(merchant_id, ""),
                 2 * _CALL_TIMEOUT_S * 1000,
@@ -238,28 +255,34 @@ class RedisInventory:
         return int(seconds) * 1000 + int(microseconds) // 1000
 
 
+@dataclass(frozen=True, slots=True)
+class _Day:
+    """A merchant's UTC day, and what of it a feed is complete for."""
+
+    merchant_id: str
+    day: str
+    scopes: list[Scope]
+
+
 class _Batch:
     """Slots on their way to the store, by merchant and UTC day."""
 
-    def __init__(self) -> None:
+    def __init__(self, first: int) -> None:
+        """``first`` is the number in the import of the first entry."""
+        self.first = first
         self.slots = 0
         self.places: list[str] = []
-        self._lines: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+        self.lines: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
 
     def add(self, found: Availability) -> None:
-        number = len(self.places)
+        number = self.first + len(self.places)
         self.places.append(found.place)
         for slot, total, spots_open in found.slots():
             text = keys.slot_text(slot)
             day = text.partition(":")[2].partition("T")[0]
             line = f"{text} {total} {spots_open} {number}\n"
-            self._lines[slot.merchant_id, day].append(line)
+            self.lines[slot.merchant_id, day].append(line)
             self.slots += 1
-
-    def chunks(self) -> Iterator[tuple[str, str, list[str]]]:
-        for (merchant_id, day), lines in self._lines.items():
-            for first in range(0, len(lines), _CHUNK_SLOTS):
-                yield merchant_id, day, lines[first : first + _CHUNK_SLOTS]
 
 
 def _pairs(reply: Any) -> dict[str, str]:
@@ -279,11 +302,6 @@ def _deadline() -> Deadline:
 
 def _start_ms(day: str) -> int:
     return int(datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp()) * 1000
-
-
-def _speaks_of(scope: Scope, day: str) -> bool:
-    start_s = _start_ms(day) // 1000
-    return scope.meets(start_s, start_s + _DAY_MS // 1000)
 
 
 def _scope_line(scope: Scope) -> str:
