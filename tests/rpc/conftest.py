@@ -11,11 +11,14 @@ from tests.reference_store import ReferenceStore
 
 from leasehold.generated.ext.maps.booking.partner.v0 import booking_service_pb2_grpc as v0_grpc
 from leasehold.generated.ext.maps.booking.partner.v2 import booking_service_pb2_grpc as pb_grpc
+from leasehold.generated.leasehold.v1 import inventory_service_pb2_grpc as inventory_grpc
+from leasehold.model.inventory import InventoryStore
 from leasehold.model.store import LeaseStore
 from leasehold.rpc import server
 from leasehold.rpc.calls import CallInterceptor
 from leasehold.rpc.health import Health
 from leasehold.rpc.v0 import servicer as v0_servicer
+from leasehold.rpc.v1.inventory import InventoryServicer
 from leasehold.rpc.v2 import servicer as v2_servicer
 
 CALL_TIMEOUT_S = 60
@@ -38,6 +41,11 @@ class FrontEnd:
         """Return a stub of BookingService v0."""
         return v0_grpc.BookingServiceStub(self.channel)
 
+    @property
+    def inventory(self) -> Any:
+        """Return a stub of InventoryService."""
+        return inventory_grpc.InventoryServiceStub(self.channel)
+
     def raw(self, path: str) -> Any:
         """Return a method that sends and receives bytes as they are."""
         return self.channel.unary_unary(path)
@@ -49,10 +57,37 @@ def store() -> ReferenceStore:
     return ReferenceStore(TERMS, now_ms=1_800_000_000_000)
 
 
+class Opener:
+    """Starts listeners and ends them again."""
+
+    def __init__(self) -> None:
+        self._opened: list[Any] = []
+
+    async def open(self, listener: grpc.aio.Server, health: Health) -> FrontEnd:
+        """Start a listener and connect to it."""
+        port = listener.add_insecure_port("127.0.0.1:0")
+        await listener.start()
+        channel = grpc.aio.insecure_channel(f"127.0.0.1:{port}")
+        self._opened.extend([channel.close(), listener.stop(None)])
+        return FrontEnd(channel, health)
+
+    async def close(self) -> None:
+        """Close channels and listeners."""
+        for closing in self._opened:
+            await closing
+
+
 @pytest.fixture
-async def serve() -> AsyncIterator[Callable[[LeaseStore], Any]]:
+async def opener() -> AsyncIterator[Opener]:
+    """Ends with the test what it opens."""
+    opener = Opener()
+    yield opener
+    await opener.close()
+
+
+@pytest.fixture
+def serve(opener: Opener) -> Callable[[LeaseStore], Any]:
     """Start front ends over stores of the test's choice."""
-    opened: list[Any] = []
 
     async def start(store: LeaseStore) -> FrontEnd:
         health = Health(server.PARTNER_SERVICES)
@@ -64,15 +99,26 @@ async def serve() -> AsyncIterator[Callable[[LeaseStore], Any]]:
             CallInterceptor(server.RULES),
             reflects=True,
         )
-        port = listener.add_insecure_port("127.0.0.1:0")
-        await listener.start()
-        channel = grpc.aio.insecure_channel(f"127.0.0.1:{port}")
-        opened.extend([channel.close(), listener.stop(None)])
-        return FrontEnd(channel, health)
+        return await opener.open(listener, health)
 
-    yield start
-    for closing in opened:
-        await closing
+    return start
+
+
+@pytest.fixture
+def serve_operators(opener: Opener) -> Callable[[InventoryStore], Any]:
+    """Start operators' listeners over stores of the test's choice."""
+
+    async def start(store: InventoryStore) -> FrontEnd:
+        health = Health(server.OPERATOR_SERVICES)
+        listener = server.operator_listener(
+            InventoryServicer(store, max_slot_s=31 * 86_400),
+            health,
+            CallInterceptor(server.RULES),
+            reflects=True,
+        )
+        return await opener.open(listener, health)
+
+    return start
 
 
 @pytest.fixture

@@ -125,7 +125,7 @@ class Reader:
         return f"{self._path}.{name}" if self._path else name
 
 
-def read_entries(entries: list[Mapping[str, Any]], max_slot_s: float) -> Iterator[FeedItem]:
+def read_entries(entries: Iterable[Mapping[str, Any]], max_slot_s: float) -> Iterator[FeedItem]:
     """Yield what entries are complete for, their slots, and their faults."""
     complete: set[str] = set()
     for number, entry in enumerate(entries):

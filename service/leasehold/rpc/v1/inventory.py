@@ -1,18 +1,26 @@
 """InventoryService: translate, ask the store, translate back."""
 
+import asyncio
 from typing import Any
 
 import grpc
 from google.protobuf import json_format
+from google.protobuf.message import Message
 
 from leasehold.feed.entries import read_entries
 from leasehold.generated.leasehold.v1 import inventory_service_pb2 as pb
 from leasehold.generated.leasehold.v1 import inventory_service_pb2_grpc as pb_grpc
 from leasehold.model.errors import InvalidRequestError, Violation
-from leasehold.model.inventory import Fault, FeedError, InventoryStore
+from leasehold.model.inventory import Fault, FeedError, FeedItem, InventoryStore
 
 # The names of the methods are the API's own.
 # ruff: noqa: N802
+
+# gRPC drops an answer whose status takes more than 8 KiB, in which every fault stands twice.
+_MOST_FAULT_CHARACTERS = 2000
+_GENERATED_AT = "metadata.generation_timestamp"
+# A request may list 100 000 slots. Whoever wants a lease meanwhile waits for so many of them.
+_ITEMS_AT_ONCE = 100
 
 
 class InventoryServicer(pb_grpc.InventoryServiceServicer):
@@ -28,15 +36,13 @@ class InventoryServicer(pb_grpc.InventoryServiceServicer):
         context: grpc.aio.ServicerContext[Any, Any],  # noqa: ARG002 - gRPC passes it
     ) -> pb.ReplaceAvailabilityResponse:
         """Make the inventory what the request says, or name everything that is wrong with it."""
-        # The request is a feed, so it is read as one: in the words of its JSON.
-        feed = json_format.MessageToDict(request, preserving_proto_field_name=True)
-        entries = feed.get("service_availability", [])
-        items = list(read_entries(entries, self._max_slot_s))
-        _refuse([item for item in items if isinstance(item, Fault)])
         generated_at_s = request.metadata.generation_timestamp
+        if generated_at_s < 0:
+            raise InvalidRequestError([Violation(_GENERATED_AT, "must not be negative")])
+        items = await _read(request, self._max_slot_s)
         try:
             staged = await self._store.stage(items, lambda _: None)
-            _refuse(staged.faults)
+            _refuse(staged.faults, staged.fault_count)
             committed = await self._store.commit(
                 staged, generated_at_s * 1000 or None, lambda *_: None
             )
@@ -51,6 +57,44 @@ class InventoryServicer(pb_grpc.InventoryServiceServicer):
         )
 
 
-def _refuse(faults: list[Fault]) -> None:
-    if faults:
-        raise InvalidRequestError([Violation(fault.place, fault.reason) for fault in faults])
+async def _read(request: pb.ReplaceAvailabilityRequest, max_slot_s: float) -> list[FeedItem]:
+    """Read a request as the feed that it is: in the words of its JSON."""
+    entries = (
+        {**_in_json(_without_slots(entry)), "availability": map(_in_json, entry.availability)}
+        for entry in request.service_availability
+    )
+    items, faults = [], []
+    for number, item in enumerate(read_entries(entries, max_slot_s)):
+        if isinstance(item, Fault):
+            faults.append(item)
+        items.append(item)
+        if number % _ITEMS_AT_ONCE == 0:
+            await asyncio.sleep(0)
+    _refuse(faults, len(faults))
+    return items
+
+
+def _without_slots(entry: pb.ServiceAvailability) -> pb.ServiceAvailability:
+    fields = {field.name: value for field, value in entry.ListFields()}
+    fields.pop("availability", None)
+    return pb.ServiceAvailability(**fields)
+
+
+def _in_json(message: Message) -> dict[str, Any]:
+    return json_format.MessageToDict(message, preserving_proto_field_name=True)
+
+
+def _refuse(faults: list[Fault], count: int) -> None:
+    """Name every fault, or as many as an answer can carry, and how many more there are."""
+    if not count:
+        return
+    named: list[Violation] = []
+    characters = 0
+    for fault in faults:
+        characters += len(fault.place) + len(fault.reason)
+        if named and characters > _MOST_FAULT_CHARACTERS:
+            break
+        named.append(Violation(fault.place, fault.reason))
+    if count > len(named):
+        named.append(Violation("", f"and {count - len(named)} more entries are at fault"))
+    raise InvalidRequestError(named)

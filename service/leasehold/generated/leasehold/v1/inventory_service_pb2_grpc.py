@@ -48,8 +48,9 @@ class InventoryServiceServicer:
 
     def ReplaceAvailability(self, request, context):
         """Makes the inventory what the request says, each merchant's day in one step. Any entry at fault
-        refuses the whole request with INVALID_ARGUMENT, which names every one of them. It may be
-        repeated. What is held or booked stays so, whatever becomes of its slot.
+        refuses the whole request with INVALID_ARGUMENT, which names every one of them, or as many as
+        an answer can carry and how many more there are. It may be repeated. What is held or booked
+        stays so, whatever becomes of its slot.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
