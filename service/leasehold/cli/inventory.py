@@ -23,9 +23,9 @@ from leasehold.cli.console import (
     out,
 )
 from leasehold.feed.files import Feed
-from leasehold.model.errors import StoreUnavailableError
+from leasehold.model.errors import DeadlinePassedError, StoreUnavailableError
 from leasehold.model.inventory import Committed, Fault, FeedError, Staged
-from leasehold.settings import Settings
+from leasehold.settings import Settings, hide_password
 from leasehold.store.redis_inventory import RedisInventory
 
 Answer = TypeVar("Answer")
@@ -53,10 +53,8 @@ def load(
     settings = load_settings()
     with _progress() as progress:
         try:
-            progress.add_task("reading", total=None)
-            feed = Feed(files, settings.max_slot_s)
             staged, committed = _with_store(
-                settings, lambda store: _load(store, feed, strict, progress)
+                settings, lambda store: _load(store, files, settings.max_slot_s, strict, progress)
             )
         except FeedError as error:
             progress.stop()
@@ -74,7 +72,10 @@ def show(
     merchant: Annotated[str, typer.Argument(help="One merchant.")] = "",
     day: Annotated[str, typer.Argument(help="One UTC day, like 2027-03-01.")] = "",
 ) -> None:
-    """Show who has an inventory, a merchant's days, or a day's slots and who is on them."""
+    """Show who has an inventory, a merchant's days, or a day's slots and who is on them.
+
+    Exit code 0: shown; 1: there is none; 3: no answer.
+    """
     settings = load_settings()
     if not merchant:
         out.print(_with_store(settings, _merchants_table))
@@ -97,9 +98,9 @@ def drop(
         fail("Name merchants, or say --all.", UNUSABLE)
 
     async def do(store: RedisInventory) -> int:
-        names = sorted({name async for name in store.merchants()}) if everybody else merchants
+        names = [name async for name in store.merchants()] if everybody else merchants or ()
         unknown = 0
-        for name in names or ():
+        for name in sorted(set(names)):
             removed = await store.drop(name)
             if removed is None:
                 unknown += 1
@@ -122,12 +123,22 @@ def _with_store(settings: Settings, do: Callable[[RedisInventory], Awaitable[Ans
     try:
         return asyncio.run(run())
     except StoreUnavailableError as error:
-        fail(f"The store gave no answer: {error}", UNAVAILABLE)
+        fail(f"The store at {_address(settings)} gave no answer: {error}", UNAVAILABLE)
+    except DeadlinePassedError:
+        fail(f"The store at {_address(settings)} gave no answer in time.", UNAVAILABLE)
+
+
+def _address(settings: Settings) -> str:
+    if settings.redis_url:
+        return hide_password(settings.redis_url)
+    return f"redis://127.0.0.1:{settings.embedded_port} (LEASEHOLD_REDIS_URL names no other)"
 
 
 def _progress() -> Progress:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    return Progress(*columns, TimeElapsedColumn(), console=err, transient=True)
+    # Nobody watches a log, and a job that says nothing has gone well.
+    off = not err.is_interactive
+    return Progress(*columns, TimeElapsedColumn(), console=err, transient=True, disable=off)
 
 
 def _report_faults(faults: list[Fault], count: int) -> None:
@@ -138,8 +149,12 @@ def _report_faults(faults: list[Fault], count: int) -> None:
 
 
 async def _load(
-    store: RedisInventory, feed: Feed, strict: bool, progress: Progress
+    store: RedisInventory, files: list[Path], max_slot_s: float, strict: bool, progress: Progress
 ) -> tuple[Staged, Committed]:
+    # To read the files may take minutes, and a store that is away is better known before.
+    await store.reach()
+    progress.add_task("reading", total=None)
+    feed = Feed(files, max_slot_s)
     entries = progress.add_task("entries staged", total=feed.count)
     staged = await store.stage(feed.items(), lambda done: progress.update(entries, completed=done))
     if strict and staged.fault_count:
@@ -200,6 +215,9 @@ async def _days_table(store: RedisInventory, merchant: str) -> Table:
 
 
 async def _slots_table(store: RedisInventory, merchant: str, day: str) -> Table:
+    known = await store.describe(merchant)
+    if not known or day not in known.generated_at_ms:
+        fail(f"{merchant} has no inventory of {day}.", REFUSED)
     table = Table("service", "slot", "staff", "room", "party", "spots", "held", "booked")
     for found in await store.slots(merchant, day):
         slot, numbers = found.slot, (found.spots, found.held, found.booked)

@@ -1,0 +1,325 @@
+"""`leasehold inventory`, as operators type it."""
+
+import gzip
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.servers import RedisServer, free_port, running
+from tests.service import now_ms, run, serving
+from tests.shop import Shop, date
+
+SHOWN_DAY = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC")
+
+
+@pytest.fixture(scope="module")
+def store() -> Iterator[RedisServer]:
+    """One store for all the commands."""
+    with running("valkey9") as server:
+        yield server
+
+
+@pytest.fixture
+def shop(store: RedisServer, tmp_path: Path) -> Shop:
+    """A merchant of this test's own."""
+    return Shop(store, tmp_path)
+
+
+def rows(ended: subprocess.CompletedProcess[str]) -> list[list[str]]:
+    """Return the cells of the table that a command printed."""
+    lines = [re.split("[│┃]", line) for line in ended.stdout.splitlines() if line[0] in "│┃"]
+    return [[cell.strip() for cell in line[1:-1]] for line in lines]
+
+
+def told(ended: subprocess.CompletedProcess[str]) -> dict[str, str]:
+    """Return what `load` says that it did."""
+    return {name: value for name, value in rows(ended) if value != "0"}
+
+
+def test_load_makes_the_inventory_what_the_feed_says(shop: Shop) -> None:
+    """All went well: a table says what was done, standard error nothing, exit code 0."""
+    until = shop.slot(24)["start_sec"]
+    row = shop.slot(23, recurrence={"repeat_every_sec": 1800, "repeat_until_sec": until})
+    path = shop.feed(shop.slot(9, spots=20), shop.slot(10, spots=0), row)
+    packed = shop.folder / "feed.json.gz"
+    packed.write_bytes(gzip.compress(path.read_bytes()))
+
+    ended = shop.command("load", packed)
+
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert told(ended) == {"slots listed": "5", "merchants": "1", "merchants' days": "2"}
+    assert shop.spots() == {"9": 20, "10": 0, "23": 1, "23.5": 1}
+    assert shop.spots(day=1) == {"0": 1}
+
+
+def test_load_reports_entries_at_fault_and_takes_the_rest(shop: Shop) -> None:
+    """Each entry at fault is told by file, position and reason; exit code 1."""
+    bad = shop.slot(9, duration_sec="long", spots_total=1001, spots_open=0)
+    path = shop.feed(bad, bad, shop.slot(10))
+
+    ended = shop.command("load", path)
+
+    assert ended.returncode == 1
+    faults = "duration_sec is not a whole number; spots_total is not between 0 and 1000"
+    assert ended.stderr.splitlines() == [
+        f"{path}: service_availability[0].availability[0] {faults}",
+        f"{path}: service_availability[0].availability[1] {faults}",
+    ]
+    assert told(ended)["entries at fault"] == "2"
+    assert shop.spots() == {"10": 1}
+
+
+def test_load_of_many_faults_reports_the_first_and_counts_the_others(shop: Shop) -> None:
+    """Twenty lines are read, a thousand are not."""
+    ended = shop.command("load", shop.feed(*[{}] * 1234, shop.slot(9)))
+
+    assert ended.returncode == 1
+    *first, last = ended.stderr.splitlines()
+    assert len(first) == 20
+    assert last == "and 1,214 more entries at fault"
+    assert told(ended)["entries at fault"] == "1,234"
+    assert shop.spots() == {"9": 1}
+
+
+def test_load_strict_takes_nothing_when_an_entry_is_at_fault(shop: Shop) -> None:
+    """With --strict a feed is taken as a whole or not at all; exit code 2."""
+    shop.load(shop.slot(9))
+    path = shop.feed(shop.slot(10), {})
+
+    ended = shop.command("load", "--strict", path)
+
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert f"{path}: service_availability[0].availability[1] merchant_id is" in ended.stderr
+    assert ended.stderr.endswith("Nothing was loaded, because entries are at fault (--strict).\n")
+    assert shop.spots() == {"9": 1}
+    assert shop.command("load", "--strict", shop.feed(shop.slot(10))).returncode == 0
+    assert shop.spots() == {"10": 1}
+
+
+@pytest.mark.parametrize("apart", [1, 100, 2000])
+def test_load_of_a_slot_listed_twice_takes_the_first(shop: Shop, apart: int) -> None:
+    """The first entry counts, however far apart they are; the others are told, exit code 1."""
+    first = [shop.slot(number / 200) for number in range(apart)]
+    again = [shop.slot(number / 200, spots=2) for number in range(apart)]
+    path = shop.feed(*first, *again)
+
+    ended = shop.command("load", path)
+
+    assert ended.returncode == 1
+    assert set(shop.spots().values()) == {1}
+    assert told(ended)["slots listed"] == told(ended)["entries at fault"] == f"{apart:,}"
+    repeats = "repeats the slot of an earlier entry"
+    assert f"{path}: service_availability[0].availability[{apart}] {repeats}\n" in ended.stderr
+
+
+def test_load_of_all_shards_is_one_feed(shop: Shop) -> None:
+    """Files of one call add up; one of them alone is refused, and nothing of it is taken."""
+    shards = [
+        shop.feed(shop.slot(9 + n), name=f"{n}.json", shard=(n, 2), age_s=5) for n in range(2)
+    ]
+
+    alone = shop.command("load", shards[0])
+    assert alone.returncode == 2
+    assert "not all shards of one feed" in alone.stderr
+    assert shop.spots() == {}
+    ended = shop.command("load", *reversed(shards))
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert shop.spots() == {"9": 1, "10": 1}
+
+
+def test_load_of_an_older_feed_leaves_the_days_known_from_a_later_one(shop: Shop) -> None:
+    """Days keep what was said last; each that is left is named, and the exit code is 1."""
+    shop.load(shop.slot(9, spots=5), age_s=60)
+
+    ended = shop.command("load", shop.feed(shop.slot(9), shop.slot(33), age_s=61))
+
+    assert ended.returncode == 1
+    left = f"{shop.merchant} {date()} stays as it is: a later feed is stored.\n"
+    assert ended.stderr == left
+    assert told(ended)["days known from a later feed"] == "1"
+    assert (shop.spots(), shop.spots(day=1)) == ({"9": 5}, {"9": 1})
+    shop.load(shop.slot(9, spots=7), age_s=60)
+    assert (shop.spots(), shop.spots(day=1)) == ({"9": 7}, {})
+
+
+def test_load_of_the_next_feed_removes_what_it_does_not_list(shop: Shop) -> None:
+    """A feed without restrictions is complete for its merchants: slots and whole days go."""
+    shop.load(shop.slot(9), shop.slot(10), shop.slot(33), shop.slot(57))
+
+    ended = shop.load(shop.slot(10, spots=3), shop.slot(57))
+
+    assert told(ended)["slots removed"] == "2"
+    assert (shop.spots(), shop.spots(day=1), shop.spots(day=2)) == ({"10": 3}, {}, {"9": 1})
+
+
+def test_load_of_overlapping_snapshots_keeps_what_any_of_them_lists(shop: Shop) -> None:
+    """Entries of one feed add up: no snapshot removes what another one has."""
+    shop.load(*(shop.slot(hour) for hour in range(8, 13)))
+    ours = {"merchant_id_restrict": shop.merchant}
+    early = {**ours, "end_timestamp_restrict": shop.slot(11)["start_sec"]}
+    late = {**ours, "start_timestamp_restrict": shop.slot(10)["start_sec"]}
+    path = shop.feed()
+    feed = json.loads(path.read_text())
+    feed["service_availability"] = [
+        {**early, "availability": [shop.slot(9), shop.slot(10)]},
+        {**late, "availability": [shop.slot(12)]},
+    ]
+    path.write_text(json.dumps(feed))
+
+    assert shop.command("load", path).returncode == 0
+
+    assert shop.spots() == {"9": 1, "10": 1, "12": 1}
+
+
+def test_load_of_nothing_or_of_the_future_is_refused(shop: Shop) -> None:
+    """A feed that cannot be meant changes nothing; exit code 2."""
+    shop.load(shop.slot(9))
+    future = shop.feed(shop.slot(10), age_s=-7200, name="future.json")
+    for path, reason in (
+        (shop.feed(), "The feed lists no slots and restricts to nothing."),
+        (future, "The feed says that it was made in the future (generation_timestamp)."),
+        (shop.folder / "nowhere", "nowhere: cannot be read: No such file or directory"),
+        (shop.folder, "cannot be read: Is a directory"),
+    ):
+        ended = shop.command("load", path)
+        assert (ended.returncode, ended.stdout) == (2, "")
+        assert ended.stderr.endswith(f"{reason}\n")
+    assert shop.spots() == {"9": 1}
+
+
+def test_load_of_a_truncated_file_changes_nothing(shop: Shop) -> None:
+    """A file that ends too soon is refused before anybody has seen anything of it."""
+    shop.load(shop.slot(9))
+    whole = shop.feed(*(shop.slot(number / 200) for number in range(3000))).read_bytes()
+    for raw in (whole[:-10], gzip.compress(whole)[:-10]):
+        path = shop.folder / "cut"
+        path.write_bytes(raw)
+        ended = shop.command("load", path)
+        assert ended.returncode == 2
+        assert ended.stderr.startswith(f"{path}: ")
+        assert len(ended.stderr.splitlines()) == 1
+    assert shop.spots() == {"9": 1}
+
+
+def test_show_shows_merchants_days_and_slots(shop: Shop) -> None:
+    """Three levels: who has an inventory, a merchant's days, and who is on a day's slots."""
+    shop.load(
+        shop.slot(9, spots=20, resources={"room_id": "1"}),
+        shop.slot(10, resources={"staff_id": "anna", "party_size": 4}),
+        shop.slot(33, service_id="colour"),
+    )
+    slot = ("--merchant", shop.merchant, "--service", "haircut", "--room", "1")
+    when = ("--start", f"{date()}T09:00Z", "--duration", "30m")
+    person = ("--given-name", "Ada", "--family-name", "L", "--telephone", "1", "--email", "a@b.c")
+    with serving(REDIS_URL=shop.server.url, INVENTORY="strict") as service:
+        at = (*slot, *when, "--address", service.address)
+        for _ in range(2):
+            assert run("hold", *at, "--for", "5m").returncode == 0
+        assert run("book", *at, "--user", "ada", *person).returncode == 0
+
+    (of_ours,) = [row for row in rows(shop.command("show")) if row[0] == shop.merchant]
+    assert of_ours[1:5] == ["2", "2", date(), date(1)]
+    assert SHOWN_DAY.fullmatch(of_ours[5])
+    _, *days = rows(shop.command("show", shop.merchant))
+    assert [day[:5] for day in days] == [
+        [date(), "2", "21", "2", "1"],
+        [date(1), "1", "1", "0", "0"],
+    ]
+    header, *slots = rows(shop.command("show", shop.merchant, date()))
+    assert header == ["service", "slot", "staff", "room", "party", "spots", "held", "booked"]
+    at_nine, at_ten = (f"{date()} {hour}:00:00 UTC for 0:30:00" for hour in ("09", "10"))
+    assert slots == [
+        ["haircut", at_nine, "", "1", "", "20", "2", "1"],
+        ["haircut", at_ten, "anna", "", "4", "1", "0", "0"],
+    ]
+
+
+def test_show_of_what_is_not_there_says_so(shop: Shop) -> None:
+    """An unknown merchant or day is told, not shown as an empty table; exit code 1."""
+    shop.load(shop.slot(9))
+    for words, reason in (
+        (("nobody",), "nobody has no inventory."),
+        (("nobody", date()), f"nobody has no inventory of {date()}."),
+        ((shop.merchant, date(1)), f"{shop.merchant} has no inventory of {date(1)}."),
+        ((shop.merchant, "tomorrow"), f"{shop.merchant} has no inventory of tomorrow."),
+    ):
+        ended = shop.command("show", *words)
+        assert (ended.returncode, ended.stdout, ended.stderr) == (1, "", f"{reason}\n")
+
+
+def test_drop_forgets_the_inventory_of_those_who_are_named(shop: Shop, tmp_path: Path) -> None:
+    """Their slots are gone; who had none is told with exit code 1; others keep theirs."""
+    other = Shop(shop.server, tmp_path)
+    other.load(other.slot(9))
+    shop.load(shop.slot(9), shop.slot(33))
+
+    ended = shop.command("drop", shop.merchant, shop.merchant, "nobody")
+
+    assert ended.returncode == 1
+    assert ended.stdout == f"{shop.merchant}: 2 slots dropped\n"
+    assert ended.stderr == "nobody has no inventory.\n"
+    assert (shop.spots(), shop.spots(day=1)) == ({}, {})
+    assert other.spots() == {"9": 1}
+    assert other.command("drop", other.merchant).returncode == 0
+
+
+def test_drop_all_forgets_everybody(tmp_path: Path) -> None:
+    """Afterwards it is as if nothing had ever been loaded."""
+    with running("valkey9") as server:
+        shops = [Shop(server, tmp_path) for _ in range(2)]
+        for shop in shops:
+            shop.load(shop.slot(9))
+
+        ended = shops[0].command("drop", "--all")
+
+        assert ended.returncode == 0
+        assert sorted(ended.stdout.splitlines()) == sorted(
+            f"{shop.merchant}: 1 slots dropped" for shop in shops
+        )
+        with server.client() as client:
+            assert not [key for key in client.scan_iter() if not str(key).startswith("stage:")]
+        assert rows(shops[0].command("show"))[1:] == []
+
+
+@pytest.mark.parametrize("words", [(), ("salon-1", "--all")])
+def test_drop_that_leaves_open_whom_is_refused(shop: Shop, words: tuple[str, ...]) -> None:
+    """Nobody is dropped by mistake: name merchants, or say --all; exit code 2."""
+    ended = shop.command("drop", *words)
+
+    assert (ended.returncode, ended.stderr) == (2, "Name merchants, or say --all.\n")
+
+
+@pytest.mark.parametrize(
+    "words", [("load", "/nowhere"), ("show",), ("show", "m"), ("drop", "m"), ("drop", "--all")]
+)
+def test_commands_without_their_store_name_it(words: tuple[str, ...]) -> None:
+    """No answer: exit code 3 and the store's address, at once and without its password."""
+    port = free_port()
+    began_ms = now_ms()
+    url = f"redis://me:hush@127.0.0.1:{port}/0"
+    ended = run("inventory", *words, settings={"REDIS_URL": url})
+    embedded = run("inventory", *words, settings={"EMBEDDED_PORT": str(port)})
+
+    reason = "gave no answer: STORE_UNREACHABLE\n"
+    assert (ended.returncode, embedded.returncode) == (3, 3)
+    assert ended.stderr == f"The store at redis://me:***@127.0.0.1:{port}/0 {reason}"
+    assert embedded.stderr == (
+        f"The store at redis://127.0.0.1:{port} (LEASEHOLD_REDIS_URL names no other) {reason}"
+    )
+    assert now_ms() - began_ms < 20_000
+
+
+def test_load_works_on_the_embedded_store_of_this_machine(tmp_path: Path) -> None:
+    """Without an address the command finds the store of `serve --embedded` by its port."""
+    with serving("--embedded", EMBEDDED_DIR=str(tmp_path / "store")) as service:
+        port = int(service.told["redis_url"].rpartition(":")[2].removesuffix("/0"))
+        shop = Shop(RedisServer("valkey9", port=port), tmp_path)
+        path = shop.feed(shop.slot(9))
+        settings = {"EMBEDDED_PORT": str(port)}
+
+        assert run("inventory", "load", str(path), settings=settings).returncode == 0
+
+        assert shop.spots() == {"9": 1}
