@@ -1,10 +1,11 @@
-"""The README's story, played on a running service."""
+"""The stories of the README and of docs/inventory.md, played on a running service."""
 
 import os
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,9 @@ from tests.service import Service, environment, in_a_hundred_days, serving
 
 # The README's slot lies ahead for a while only; the tests play its story on a later day.
 DAY = "2027-03-01"
-README = (Path(__file__).parents[2] / "README.md").read_text()
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+INVENTORY = (ROOT / "docs" / "inventory.md").read_text()
 
 
 @pytest.fixture
@@ -23,26 +26,29 @@ def service(tmp_path: Path) -> Iterator[Service]:
         yield service
 
 
-def block(start: str) -> list[str]:
+def block(start: str, text: str = README, kind: str = "sh") -> list[str]:
     """Return the lines of the code block that follows a sentence."""
     found = re.search(
-        rf"^{re.escape(start)}.*?\n\n```sh\n(.*?)^```", README, re.MULTILINE | re.DOTALL
+        rf"^{re.escape(start)}.*?\n\n```{kind}\n(.*?)^```", text, re.MULTILINE | re.DOTALL
     )
     assert found, start
     return found[1].splitlines()
 
 
-def play(service: Service, line: str) -> subprocess.CompletedProcess[str]:
-    """Run a line of the README in a shell, at this test's addresses."""
+def play(
+    service: Service, line: str, folder: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a line of a document in a shell, at this test's addresses."""
     port = service.told["redis_url"].rpartition(":")[2].removesuffix("/0")
     folders = [Path(sys.executable).parent, binary("redis62").parent]
     return subprocess.run(
         ["sh", "-c", line.replace("-p 6390", f"-p {port}").replace(DAY, in_a_hundred_days())],
         env={
-            **environment(LISTEN=service.address),
+            **environment(LISTEN=service.address, EMBEDDED_PORT=port),
             "PATH": os.pathsep.join([*map(str, folders), os.environ["PATH"]]),
             "COLUMNS": "120",
         },
+        cwd=folder,
         capture_output=True,
         text=True,
         check=False,
@@ -95,3 +101,31 @@ def test_readme_story_from_hold_to_cancelled_booking(service: Service) -> None:
 def test_readme_says_what_does_not_exclude_each_other() -> None:
     """Overlapping slots are held side by side for now, and the README says so (failure mode 20)."""
     assert "overlap in time do not exclude each other yet" in README
+
+
+def test_inventory_story_from_the_first_feed_to_a_full_slot(tmp_path: Path) -> None:
+    """Strict and without an inventory nothing is held; once the feed is loaded, what it lists."""
+    begin, load, show, hold, check = [
+        *block("No one has an inventory", INVENTORY),
+        *block("Save the feed", INVENTORY),
+    ]
+    days = (datetime.fromisoformat(in_a_hundred_days()) - datetime.fromisoformat(DAY)).days
+    feed = "\n".join(block("The format is", INVENTORY, "json"))
+    at_ten = str(int(datetime.fromisoformat(f"{DAY}T10:00").replace(tzinfo=UTC).timestamp()))
+    moved = feed.replace(at_ten, str(int(at_ten) + days * 86_400))
+    assert moved != feed or not days
+    (tmp_path / "feed.json").write_text(moved)
+
+    with serving("--embedded", EMBEDDED_DIR=str(tmp_path / "s"), INVENTORY="strict") as service:
+        early = play(service, begin, tmp_path)
+        assert early.returncode == 3
+        assert "UNAVAILABLE" in early.stderr
+        assert "NO_INVENTORY" in early.stderr
+        loaded = play(service, load, tmp_path)
+        assert loaded.returncode == 0, loaded.stderr
+        assert re.search(r"slots listed +│ 1 ", loaded.stdout)
+        assert re.search(r"│ haircut │ .* │ anna .*│ 1 +│ 0 +│ 0 ", play(service, show).stdout)
+        held = play(service, hold)
+        assert held.stdout.startswith("Held\n"), held.stderr
+        assert play(service, check).stdout == "Free spots: 0\n"
+        assert re.search(r"│ anna .*│ 1 +│ 1 +│ 0 ", play(service, show).stdout)
