@@ -12,7 +12,8 @@
 --   service_unknown          the inventory does not know this service of the merchant
 --   counted           count  so many spots are free; 0 once the slot begins within min_lease_ms, or is not in the inventory
 -- Keeps: the count agrees with what create_lease would answer at this instant.
--- Cost: one MGET of as many keys as the slot has spots, after one read where the inventory is strict. COST_TABLE
+-- Cost: one MGET of as many keys as the slot has spots, after one read where the inventory is strict. Redis' own
+-- time at 1, 10, 100, 1000 spots: 6, 13, 60, 767 us.
 -- Repeatable: yes. It writes nothing.
 
 --@include now_ms

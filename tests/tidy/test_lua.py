@@ -19,6 +19,7 @@ OUTCOMES = {
     "commit_spots": list(CommitStatus),
     "drop_inventory": ["merchant_unknown", "dropped"],
     "note_feed": ["over", "noted"],
+    "forget_feed": ["forgotten"],
 }
 """The set of outcomes that Python knows of each script."""
 

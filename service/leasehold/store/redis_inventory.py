@@ -48,6 +48,7 @@ class RedisInventory:
         self._commit_spots = scripts.load("commit_spots")
         self._drop_inventory = scripts.load("drop_inventory")
         self._note_feed = scripts.load("note_feed")
+        self._forget_feed = scripts.load("forget_feed")
 
     async def reach(self) -> None:
         """Return when the store answers."""
@@ -127,7 +128,7 @@ class RedisInventory:
 
     async def forget_feed(self) -> None:
         """Forget that anybody ever had an inventory."""
-        await self._link.read("DEL", keys.FEED_KEY, deadline=_deadline())
+        await self._link.run(self._forget_feed, [keys.FEED_KEY], [], _deadline())
 
     async def merchants(self) -> AsyncIterator[str]:
         """Yield every merchant that has an inventory, in no order; some perhaps twice."""
