@@ -195,6 +195,17 @@ def test_recurrence_over_midnight_utc_lies_on_two_days() -> None:
     assert days == ["2030-03-18"] * 2 + ["2030-03-19"] * 3
 
 
+def test_recurrence_knows_no_daylight_saving() -> None:
+    """In the night in which Europe's clocks go forward a row goes on, half hour by half hour."""
+    one_s = MIDNIGHT_S + 13 * DAY_S + 3600
+    before_s = one_s - 3600
+    repeats = {"repeat_every_sec": 1800, "repeat_until_sec": one_s + 3600}
+
+    found = taken(row(start_sec=before_s, recurrence=repeats))
+
+    assert [slot.start_s - before_s for slot, *_ in found.slots()] == [0, 1800, 3600, 5400, 7200]
+
+
 @pytest.mark.parametrize(
     ("closed", "open_minutes"),
     [

@@ -42,6 +42,8 @@ _COMPLETE = ("", "PROCESS_AS_COMPLETE")
 # only nests the paths grow with the depth, so a larger piece of it would fill the memory.
 _PIECE_BYTES = 4096
 _LONGEST_PATH = 4096
+# For a value that does not end it begins again with each piece, which takes the square of its size.
+_MOST_PIECES = 256
 
 
 @dataclass(slots=True)
@@ -59,6 +61,29 @@ class _File:
     has_entries: bool = False
     metadata: dict[str, Any] = field(default_factory=dict)
     entries: list[_Entry] = field(default_factory=list)
+
+
+class _Pieces:
+    """Hands out a stream, and notices when nothing that it holds comes to an end."""
+
+    def __init__(self, path: Path, stream: BinaryIO) -> None:
+        self._path = path
+        self._stream = stream
+        self.count = 0
+        self.last_found = 0
+        """What the count was when the parser found something."""
+
+    def read(self, size: int) -> bytes:
+        """Return some bytes. Raises FeedError after so many in which nothing was found."""
+        self.count += 1
+        self.check(self.last_found, "a value")
+        return self._stream.read(size)
+
+    def check(self, since: int, what: str) -> None:
+        """Raise FeedError when something is larger than anything that a feed needs."""
+        if self.count - since > _MOST_PIECES:
+            most = f"{_MOST_PIECES * _PIECE_BYTES // 1024} KiB"
+            raise FeedError(f"{self._path}: holds {what} of more than {most}")
 
 
 class Feed:
@@ -93,16 +118,20 @@ class Feed:
 
 def _skim(path: Path) -> _File:
     with _opened(path) as stream:
-        file = _File(path, _version(path))
-        for at, event, value in ijson.parse(stream, use_float=True, buf_size=_PIECE_BYTES):
+        file, pieces, began = _File(path, _version(path)), _Pieces(path, stream), 0
+        for at, event, value in ijson.parse(pieces, use_float=True, buf_size=_PIECE_BYTES):
+            pieces.last_found = pieces.count
             if event == "map_key":
                 if "." in value and (f"{at}.{value}" if at else value) in _LOOKED_AT:
                     raise FeedError(f"{path}: a member has the name {value}, with dots")
             elif len(at) > _LONGEST_PATH:
                 raise FeedError(f"{path}: is nested too deep")
             elif at == _SLOT:
-                if event not in _ENDS:
+                if event in _ENDS:
+                    pieces.check(began, "an entry")
+                else:
                     file.entries[-1].count += 1
+                    began = pieces.count
             elif at in _LOOKED_AT:
                 _note(file, at, event, value)
     if not file.has_entries:
