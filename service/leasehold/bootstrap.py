@@ -61,8 +61,9 @@ async def serve(settings: Settings, redis_url: str, announce: Callable[[Serving]
         limits = {"max_slot_s": settings.max_slot_s, "call_timeout_s": settings.call_timeout_s}
         v2 = v2_servicer.BookingServicer(store, **limits)
         v0 = v0_servicer.BookingServicer(store, **limits)
-        health = Health(server.PARTNER_SERVICES)
-        await readiness.tell(health.follow)
+        health, operator_health = Health(server.PARTNER_SERVICES), Health(server.OPERATOR_SERVICES)
+        for follower in (health, operator_health):
+            await readiness.tell(follower.follow)
         partners = server.partner_listener(
             v2, v0, health, calls, reflects=settings.reflects("listen")
         )
@@ -70,7 +71,7 @@ async def serve(settings: Settings, redis_url: str, announce: Callable[[Serving]
             RedisInventory(link, terms.retention_ms), max_slot_s=settings.max_slot_s
         )
         operators = server.operator_listener(
-            inventory, health, calls, reflects=settings.reflects("operator_listen")
+            inventory, operator_health, calls, reflects=settings.reflects("operator_listen")
         )
         for listener in (partners, operators):
             stack.push_async_callback(listener.stop, None)

@@ -133,7 +133,7 @@ def test_entry_that_is_no_object_is_one_fault(values: Any) -> None:
 
 def test_entry_with_many_faults_names_all_of_them_at_once() -> None:
     """Whoever mends a feed sees everything that is wrong with an entry in one go."""
-    recurrence = {"repeat_every_sec": 0, "repeat_until_sec": NINE_S - 1}
+    recurrence = {"repeat_every_sec": 59, "repeat_until_sec": NINE_S - 1}
     closed = [{"time_range": {"begin_sec": 5, "end_sec": 5}}, {"time_range": 5}, 5]
     values = row(
         merchant_id=[],
@@ -152,7 +152,7 @@ def test_entry_with_many_faults_names_all_of_them_at_once() -> None:
         "duration_sec must be longer than zero",
         "resources.staff_id contains control characters",
         "resources.party_size must not be negative",
-        "recurrence.repeat_every_sec must be longer than zero",
+        "recurrence.repeat_every_sec must be at least 60",
         "recurrence.repeat_until_sec is not within 24 hours from start_sec",
         "schedule_exception[2] is not an object",
         "schedule_exception[0].time_range.end_sec is not after begin_sec",

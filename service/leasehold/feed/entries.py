@@ -11,6 +11,7 @@ from leasehold.model import checks
 from leasehold.model.inventory import (
     MAX_REPEAT_S,
     MAX_SPOTS,
+    MIN_REPEAT_S,
     Availability,
     Fault,
     FeedItem,
@@ -261,8 +262,8 @@ def _read_slot(entry: Reader, max_slot_s: float) -> Slot:
 def _read_recurrence(entry: Reader, slot: Slot) -> Recurrence:
     values = entry.part("recurrence")
     every_s, until_s = values.number("repeat_every_sec"), values.second("repeat_until_sec")
-    if every_s <= 0:
-        values.note("repeat_every_sec", "must be longer than zero")
+    if every_s < MIN_REPEAT_S:
+        values.note("repeat_every_sec", f"must be at least {MIN_REPEAT_S}")
     if not slot.start_s <= until_s <= slot.start_s + MAX_REPEAT_S:
         values.note("repeat_until_sec", "is not within 24 hours from start_sec")
     closed = []

@@ -8,6 +8,8 @@ from typing import Protocol
 from leasehold.model.slot import Slot
 
 MAX_SPOTS = 1000
+MIN_REPEAT_S = 60
+"""Shorter ones would make tens of thousands of slots of one entry."""
 MAX_REPEAT_S = 86_400
 """A recurrence goes on for at most so long. Source: contract 10, "Recurrence"."""
 

@@ -58,7 +58,9 @@ def operator_listener(
     inventory: InventoryServicer, health: Health, calls: CallInterceptor, *, reflects: bool
 ) -> grpc.aio.Server:
     """Return the listener for operators; it is not started."""
-    server = grpc.aio.server(interceptors=[calls], options=_OPTIONS)
+    # Room for the requests that are refused for their size, so that they get our details.
+    room = ("grpc.max_receive_message_length", 2 * checks.MAX_OPERATOR_REQUEST_BYTES)
+    server = grpc.aio.server(interceptors=[calls], options=(*_OPTIONS, room))
     inventory_grpc.add_InventoryServiceServicer_to_server(inventory, server)
     _add_common(server, health, reflects, OPERATOR_SERVICES)
     return server
