@@ -14,6 +14,7 @@ from fakeredis.aioredis import FakeAsyncRedisConnection
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
 from tests.servers import RedisServer, check_ttls
 
 from leasehold.model.deadline import Deadline
@@ -152,7 +153,7 @@ async def fake_backend(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Backend
 
 
 class FakeConnection(FakeAsyncRedisConnection):
-    """A connection of fakeredis with a writer that can do what the link wants of one."""
+    """A connection of fakeredis with a transport, as the link wants one."""
 
     async def _connect(self) -> None:
         await super()._connect()
@@ -161,20 +162,55 @@ class FakeConnection(FakeAsyncRedisConnection):
 
 
 class FakeWriter(fakeredis.aioredis.FakeWriter):
-    """A writer that is its own transport."""
+    """A writer that is its own transport: it passes answers on as Redis would write them."""
+
+    _passing: "asyncio.Task[None] | None" = None
+
+    @property
+    def transport(self) -> "FakeWriter":
+        """Return what takes a protocol."""
+        return self
+
+    def set_protocol(self, protocol: asyncio.Protocol) -> None:
+        """Pass answers to a protocol from now on."""
+        assert self._socket
+        self._passing = asyncio.create_task(_pass_on(self._socket, protocol))
 
     def write(self, data: bytes) -> None:
         """Pass one piece on."""
         self.writelines([data])
 
-    @property
-    def transport(self) -> "FakeWriter":
-        """Return what can be aborted."""
-        return self
+    def is_closing(self) -> bool:
+        """Tell whether it has been closed."""
+        return self._socket is None
 
     def abort(self) -> None:
         """Close at once."""
+        if self._passing:
+            self._passing.cancel()
         self.close()
+
+
+async def _pass_on(socket: fakeredis.aioredis.AsyncFakeSocket, protocol: asyncio.Protocol) -> None:
+    while True:
+        protocol.data_received(_as_resp(await socket.responses.get()))
+
+
+def _as_resp(answer: Any) -> bytes:
+    match answer:
+        case None:
+            return b"$-1\r\n"
+        case int():
+            return b":%d\r\n" % answer
+        case bytes():
+            return b"$%d\r\n%b\r\n" % (len(answer), answer)
+        case list():
+            return b"*%d\r\n" % len(answer) + b"".join(map(_as_resp, answer))
+        case RedisError():
+            # Parsed already, its code beside the message.
+            code = f"{answer.status_code} " if answer.status_code else ""
+            return f"-{code}{answer.args[0]}\r\n".encode()
+    raise AssertionError(f"an answer of a kind unknown here: {answer!r}")
 
 
 @asynccontextmanager

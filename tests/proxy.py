@@ -18,6 +18,7 @@ class Proxy:
         self._drop_replies = 0
         self._replies_to_pass = 0
         self._reply_bytes_left: int | None = None
+        self._surplus = b""
         self._random: random.Random | None = None
         self._pass_requests = asyncio.Event()
         self._pass_replies = asyncio.Event()
@@ -46,6 +47,10 @@ class Proxy:
     def cut_within_replies(self, after_bytes: int) -> None:
         """Pass only so many more bytes of answers, then cut the connection once."""
         self._reply_bytes_left = after_bytes
+
+    def add_to_reply(self, data: bytes) -> None:
+        """Say something more, once, together with the next answer."""
+        self._surplus = data
 
     def hold(self) -> None:
         """Pass nothing on, as a network that has gone dark."""
@@ -116,6 +121,7 @@ class Proxy:
                 self._replies_to_pass -= 1
             else:
                 await self._pass_replies.wait()
+            data, self._surplus = data + self._surplus, b""
             left = self._reply_bytes_left
             if left is not None and left <= len(data):
                 self._reply_bytes_left = None

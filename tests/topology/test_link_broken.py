@@ -131,6 +131,17 @@ async def test_link_answer_that_nobody_asked_for_breaks_the_connection(
     assert counts.reconnects == 1
 
 
+async def test_link_answer_too_many_to_the_handshake_is_nobodys(
+    proxy: Proxy, behind: Backend, counts: Counts
+) -> None:
+    """What came unasked before the first command is not taken for its answer."""
+    proxy.add_to_reply(b"$5\r\nyours\r\n")
+
+    assert await echo(behind.link, "mine") == "mine"
+    assert proxy.connections == 2
+    assert counts == Counts()
+
+
 async def booked(backend: Backend) -> ids.Reference:
     """Book a slot for nobody in particular."""
     command = CreateBooking(await backend.slot(), "token", "v2", None, b"original")

@@ -51,6 +51,7 @@ def test_every_known_answer_of_redis_has_its_meaning(answer: str, meaning: Store
     [
         (redis_errors.ConnectionError("Connection closed by server."), StoreTrouble.UNREACHABLE),
         (redis_errors.TimeoutError("Timeout reading from socket"), StoreTrouble.UNREACHABLE),
+        (redis_errors.InvalidResponse("Protocol error"), StoreTrouble.UNREACHABLE),
         (ConnectionResetError(104, "reset"), StoreTrouble.UNREACHABLE),
         (redis_errors.RedisClusterException("no node"), StoreTrouble.CLUSTER_DOWN),
     ],

@@ -1,32 +1,22 @@
-"""One lane to Redis: a connection of redis-py at a time, with many commands in flight on it.
-
-Redis answers in the order in which it was asked. So what one turn of the event loop brings is
-written in one go, and each answer belongs to the command that has waited longest for one.
-"""
+"""One lane to Redis: one connection of redis-py after the other, as long as there is work."""
 
 import asyncio
 import random
 import time
-from collections import deque
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
 
 import structlog
 from redis.asyncio.connection import AbstractConnection
-from redis.exceptions import InvalidResponse, RedisError, ResponseError
+from redis.exceptions import InvalidResponse, RedisError
 
-from leasehold.model.deadline import Deadline
-from leasehold.model.errors import DeadlinePassedError, StoreTrouble, StoreUnavailableError
+from leasehold.model.errors import StoreTrouble, StoreUnavailableError
 from leasehold.store import trouble
+from leasehold.store.conversation import Command, Conversation
 
 _FIRST_PAUSE_S = 0.02
 _LONGEST_PAUSE_S = 0.1
 # How long a lane that got no connection is passed over while others have theirs.
 _SHUNNED_FOR_S = 1
-# A store that stays read-only costs a new connection at most this often.
-_LEAST_AGE_S = 0.5
-_LAST_LOOK_S = 0.01
 
 _log = structlog.get_logger()
 
@@ -35,28 +25,9 @@ class NeverSentError(StoreUnavailableError):
     """The store could not be asked: the command has certainly not been carried out."""
 
 
-class _OverError(Exception):
-    """This connection has answered everything and is to be replaced."""
-
-
 def pause_s(attempt: int) -> float:
     """Return how long to wait before another attempt; ``attempt`` counts those made, from 1."""
     return random.uniform(0, min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2 ** min(attempt - 1, 16)))  # noqa: S311
-
-
-@dataclass(eq=False, slots=True)
-class Command:
-    """A command on its way, and where its caller waits."""
-
-    packed: bytes
-    deadline: Deadline
-    reply: "asyncio.Future[Any]"
-    """The answer, or an exception as a value: the caller may have left."""
-
-    def settle(self, reply: Any) -> None:
-        """Answer the caller, if it is still there."""
-        if not self.reply.done():
-            self.reply.set_result(reply)
 
 
 class Lane:
@@ -80,20 +51,18 @@ class Lane:
         self._connect_timeout_s = connect_timeout_s
         self._on_reconnect = on_reconnect
         self._waiting: list[Command] = []
-        self._in_flight: deque[Command] = deque()
-        self._work = asyncio.Event()
+        self._conversation: Conversation | None = None
         self._runner: asyncio.Task[None] | None = None
         self._is_closed = False
         self._failed_attempts = 0
         self._failed_at_s = 0.0
-        self._opened_at_s = 0.0
-        self._heard_at_s = 0.0
-        self._is_retired = False
+        self._had_connection = False
 
     @property
     def load(self) -> int:
         """Return how many commands wait here or are in flight, those of callers gone included."""
-        return len(self._waiting) + len(self._in_flight)
+        in_flight = self._conversation.in_flight if self._conversation else 0
+        return len(self._waiting) + in_flight
 
     @property
     def is_down(self) -> bool:
@@ -106,8 +75,9 @@ class Lane:
             command.settle(NeverSentError(StoreTrouble.UNREACHABLE))
             return
         self._waiting.append(command)
-        self._work.set()
-        if self._runner is None:
+        if self._conversation:
+            self._conversation.write_soon()
+        elif self._runner is None:
             self._runner = asyncio.create_task(self._run())
 
     async def close(self) -> None:
@@ -140,6 +110,7 @@ class Lane:
         try:
             async with asyncio.timeout(self._connect_timeout_s):
                 await connection.connect()
+                await _check_silence(connection)
         except BaseException as error:
             await connection.disconnect(nowait=True)
             if not isinstance(error, RedisError | OSError):
@@ -149,104 +120,21 @@ class Lane:
             self._refuse_waiting(error)
             return None
         self._failed_attempts = 0
-        if self._opened_at_s:
+        if self._had_connection:
             self._on_reconnect()
-        self._opened_at_s = time.monotonic()
+        self._had_connection = True
         return connection
 
     async def _converse(self, connection: AbstractConnection) -> None:
-        """Write, read and watch until the connection ends."""
-        # redis-py cannot close without flushing, and it writes by writelines, which does not wait
-        # for a slow reader on Python up to 3.12.8 and 3.13.1 (python/cpython#127655).
-        writer = connection._writer  # noqa: SLF001 - there is no public way to do either
-        assert writer
-        self._is_retired = False
-        self._work.set()
+        """Talk until the connection ends."""
+        conversation = self._conversation = Conversation(connection, self._waiting, self._timeout_s)
         try:
-            async with asyncio.TaskGroup() as tasks:
-                for part in (self._write(writer), self._read(connection), self._watch()):
-                    tasks.create_task(part)
-        except* (RedisError, OSError) as errors:
-            _log.warning(
-                "connection_lost",
-                reason=str(errors.exceptions[0]),
-                unanswered=len(self._in_flight),
-            )
-        except* _OverError:
-            pass
+            await conversation.hold()
+        except (RedisError, OSError) as error:
+            _log.warning("connection_lost", reason=str(error), unanswered=conversation.in_flight)
         finally:
-            # An ordinary close would first wait until the other side has taken what is written.
-            writer.transport.abort()
-            self._lose_in_flight()
+            self._conversation = None
             await connection.disconnect(nowait=True)
-
-    async def _write(self, writer: asyncio.StreamWriter) -> None:
-        while not self._is_retired:
-            await self._work.wait()
-            self._work.clear()
-            batch = b"".join(self._take_waiting())
-            if batch:
-                writer.write(batch)
-                # Waits while the other side takes nothing, so that no buffer grows.
-                await writer.drain()
-
-    def _take_waiting(self) -> Iterable[bytes]:
-        """Put what is still wanted in flight, in order, and return its bytes."""
-        if self._is_retired:
-            return
-        now_s = time.monotonic()
-        if not self._in_flight:
-            self._heard_at_s = now_s
-        for command in self._waiting:
-            if command.reply.done():
-                continue
-            if command.deadline.at_s <= now_s:
-                command.settle(DeadlinePassedError())
-                continue
-            self._in_flight.append(command)
-            yield command.packed
-            command.packed = b""
-        self._waiting.clear()
-
-    async def _read(self, connection: AbstractConnection) -> None:
-        while self._in_flight or not self._is_retired:
-            try:
-                reply = await connection.read_response(disconnect_on_error=False)
-            except RedisError as error:
-                # redis-py raises the errors that Redis answers and those of the connection alike.
-                if not isinstance(error, ResponseError) and error.status_code is None:
-                    raise
-                reply = self._judge(error)
-            if not self._in_flight:
-                raise InvalidResponse("an answer to nothing that was asked")
-            self._heard_at_s = time.monotonic()
-            self._in_flight.popleft().settle(reply)
-        raise _OverError
-
-    def _judge(self, error: RedisError) -> Exception:
-        """Return what a refusal of Redis means, and retire a connection that is to blame."""
-        found = trouble.from_redis(error)
-        if found is None:
-            return error
-        age_s = time.monotonic() - self._opened_at_s
-        if found in trouble.WORTH_ANOTHER_CONNECTION and age_s >= _LEAST_AGE_S:
-            self._is_retired = True
-        unavailable = StoreUnavailableError(found)
-        unavailable.__cause__ = error
-        return unavailable
-
-    async def _watch(self) -> None:
-        """Raise TimeoutError when answers are due and none has come for the limit."""
-        while True:
-            silent_s = time.monotonic() - self._heard_at_s if self._in_flight else 0
-            if silent_s < self._timeout_s:
-                await asyncio.sleep(self._timeout_s - silent_s)
-                continue
-            # It may have been our own loop that stood still: let it hear what has come meanwhile.
-            heard_at_s = self._heard_at_s
-            await asyncio.sleep(_LAST_LOOK_S)
-            if self._heard_at_s == heard_at_s:
-                raise TimeoutError(f"no answer for {self._timeout_s} s")
 
     def _refuse_waiting(self, error: Exception | None) -> None:
         """Tell those who wait that there is no connection; an error of ours is told as it is."""
@@ -258,7 +146,8 @@ class Lane:
             command.settle(refusal)
         self._waiting.clear()
 
-    def _lose_in_flight(self) -> None:
-        for command in self._in_flight:
-            command.settle(StoreUnavailableError(StoreTrouble.UNREACHABLE))
-        self._in_flight.clear()
+
+async def _check_silence(connection: AbstractConnection) -> None:
+    """Raise InvalidResponse for whatever came unasked: it would pass for an answer."""
+    if await connection.can_read():
+        raise InvalidResponse("an answer to nothing that was asked")

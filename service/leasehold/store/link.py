@@ -1,7 +1,7 @@
 """The link to Redis: runs scripts by SHA, within the time that the call has left."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,8 @@ from redis.exceptions import NoScriptError
 from leasehold.model.deadline import Deadline
 from leasehold.model.errors import DeadlinePassedError, OverloadedError, StoreUnavailableError
 from leasehold.store import trouble
-from leasehold.store.lane import Command, Lane, NeverSentError, pause_s
+from leasehold.store.conversation import Command
+from leasehold.store.lane import Lane, NeverSentError, pause_s
 from leasehold.store.scripts import Script
 
 Reply = list[Any]
@@ -108,23 +109,13 @@ class Link:
         be repeated only when it was certainly never sent. Raises StoreUnavailableError,
         DeadlinePassedError when the time is up, or OverloadedError when too much is waiting.
         """
-        words = (len(keys), *keys, *arguments)
-
-        async def evaluate() -> Any:
-            try:
-                return await self._ask(("EVALSHA", script.sha, *words), deadline)
-            except NoScriptError:
-                # Restarted, promoted or flushed. EVAL runs the script and leaves it loaded.
-                return await self._ask(("EVAL", script.source, *words), deadline)
-
-        reply: Reply = await self._repeat(
-            evaluate, deadline, is_repeatable=script.header.repeatable
-        )
+        words = ("EVALSHA", script.sha, len(keys), *keys, *arguments)
+        reply: Reply = await self._repeat(words, deadline, script)
         return reply
 
     async def read(self, *words: str, deadline: Deadline) -> Any:
         """Run a command that changes nothing; raises as run does."""
-        return await self._repeat(lambda: self._ask(words, deadline), deadline, is_repeatable=True)
+        return await self._repeat(words, deadline)
 
     async def ping(self, deadline: Deadline) -> None:
         """Return when Redis answers; raises as run does, but asks even when too much is waiting."""
@@ -135,14 +126,19 @@ class Link:
         await asyncio.gather(*(lane.close() for lane in self._lanes))
 
     async def _repeat(
-        self, ask: Callable[[], Awaitable[Any]], deadline: Deadline, *, is_repeatable: bool
+        self, words: tuple[Word, ...], deadline: Deadline, script: Script | None = None
     ) -> Any:
         if self.in_flight >= self._limits.max_in_flight:
             raise OverloadedError
         attempt = 0
         while True:
             try:
-                return await ask()
+                return await self._ask(words, deadline)
+            except NoScriptError:
+                assert script
+                # Restarted, promoted or flushed. EVAL runs the script and leaves it loaded.
+                words = ("EVAL", script.source, *words[2:])
+                continue
             except StoreUnavailableError as error:
                 attempt += 1
                 was_sent = not isinstance(error, NeverSentError)
@@ -150,7 +146,7 @@ class Link:
                 pause = pause_s(attempt) if was_sent else 0
                 if (
                     attempt > self._limits.retries
-                    or (was_sent and not is_repeatable)
+                    or (was_sent and script and not script.header.repeatable)
                     or error.trouble not in trouble.WORTH_ANOTHER_TRY
                     or deadline.remaining_s() <= pause
                 ):
@@ -173,7 +169,7 @@ class Link:
         loop = asyncio.get_running_loop()
         packed = pack_command(words)  # type: ignore[arg-type] # its type takes one word only
         command = Command(packed, deadline, loop.create_future())
-        min(self._lanes, key=lambda lane: (lane.is_down, lane.load)).submit(command)
+        min(self._lanes, key=_burden).submit(command)
         too_late = loop.call_later(remaining_s, command.settle, DeadlinePassedError())
         try:
             reply = await command.reply
@@ -182,3 +178,7 @@ class Link:
         if isinstance(reply, Exception):
             raise reply
         return reply
+
+
+def _burden(lane: Lane) -> tuple[bool, int]:
+    return lane.is_down, lane.load

@@ -43,6 +43,12 @@ WORTH_ANOTHER_CONNECTION = frozenset(
 """What a new connection may cure: after a failover the old one leads to the old primary, and one
 that was opened with a password of yesterday stays shut out."""
 
+_BROKEN = (
+    redis_errors.ConnectionError,
+    redis_errors.TimeoutError,
+    redis_errors.InvalidResponse,
+    OSError,
+)
 # Redis 6.2 wraps what a command inside a script answered:
 # "Error running script (call to f_<sha>): @user_script:58: -OOM command not allowed ...".
 _INSIDE_A_SCRIPT = re.compile(r"^(?:ERR )?Error running script.*?: -(?P<code>[A-Z]+) ")
@@ -59,7 +65,7 @@ def from_redis(error: Exception) -> StoreTrouble | None:
     code = _code(error)
     if code in _TROUBLE_BY_CODE:
         return _TROUBLE_BY_CODE[code]
-    if isinstance(error, redis_errors.ConnectionError | redis_errors.TimeoutError | OSError):
+    if isinstance(error, _BROKEN):
         return StoreTrouble.UNREACHABLE
     if _MOVED_AWAY in str(error):
         return StoreTrouble.MIGRATING
