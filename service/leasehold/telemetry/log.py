@@ -8,14 +8,14 @@ import json
 import logging
 import os
 import sys
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TextIO, cast
 
 import orjson
 import structlog
 
 if TYPE_CHECKING:
-    from structlog.typing import Processor
-
+    from structlog.typing import EventDict, Processor
 
 _MOMENT_S = 0.01
 _MOST_LINES = 1000
@@ -82,23 +82,24 @@ def configure(log_format: Literal["console", "json"], level: str) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     threshold = logging.getLevelNamesMapping()[level.upper()]
-    render: list[Processor]
+    processors: list[Processor]
     logger_factory: Any
     if log_format == "json":
-        render = [_TRACEBACKS, structlog.processors.JSONRenderer(_as_json)]
+        processors = [_TRACEBACKS, _as_line]
         logger_factory = structlog.BytesLoggerFactory(
             file=cast("BinaryIO", _Gathering(sys.stderr.fileno()))
         )
-        foreign: list[Processor] = [_TRACEBACKS, structlog.processors.JSONRenderer(_as_json_text)]
+        foreign: list[Processor] = [_TRACEBACKS, structlog.processors.JSONRenderer(_as_json)]
     else:
-        render = foreign = [
+        foreign = [
             structlog.dev.ConsoleRenderer(
                 colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
             )
         ]
+        processors = [*shared, *foreign]
         logger_factory = structlog.WriteLoggerFactory(file=cast("TextIO", _Forgiving(sys.stderr)))
     structlog.configure(
-        processors=[*shared, *render],
+        processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
         logger_factory=logger_factory,
         cache_logger_on_first_use=True,
@@ -113,13 +114,23 @@ def configure(log_format: Literal["console", "json"], level: str) -> None:
     logging.basicConfig(handlers=[handler], level=max(threshold, logging.WARNING), force=True)
 
 
-def _as_json(event: Any, **_options: Any) -> bytes:
+def _as_line(_logger: object, level: str, event: "EventDict") -> bytes:
+    """Do in one step, for every call, what `shared` and a JSONRenderer do."""
+    event["level"] = level
+    event["timestamp"] = datetime.now(UTC)
     try:
-        return orjson.dumps(event, default=str)
+        return orjson.dumps(event, _as_text, orjson.OPT_UTC_Z)
     except TypeError:
         # Text that is no Unicode, of a library's perhaps: better escaped than lost.
-        return json.dumps(event, default=str).encode()
+        return json.dumps(event, default=_as_text).encode()
 
 
-def _as_json_text(event: Any, **options: Any) -> str:
-    return _as_json(event, **options).decode()
+def _as_text(value: object) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
+def _as_json(event: Any, **_options: Any) -> str:
+    try:
+        return orjson.dumps(event, default=str).decode()
+    except TypeError:
+        return json.dumps(event, default=str)
