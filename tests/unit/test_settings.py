@@ -3,7 +3,8 @@ import os
 import pytest
 
 from leasehold import settings as settings_module
-from leasehold.settings import SettingsError, hide_password, load, shown, unknown_names
+from leasehold.model.store_url import hide_password
+from leasehold.settings import SettingsError, load, shown, unknown_names
 
 
 @pytest.fixture(autouse=True)
