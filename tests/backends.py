@@ -20,9 +20,10 @@ from leasehold.model.deadline import Deadline
 from leasehold.model.lease import CreateLease, CreateLeaseOutcome, LeaseTerms
 from leasehold.model.slot import Slot
 from leasehold.store import keys
-from leasehold.store.link import Limits, Link, connect
+from leasehold.store.link import Limits, Link, Node
 from leasehold.store.redis_inventory import RedisInventory
 from leasehold.store.redis_store import RedisStore
+from leasehold.store.topology import open_link
 
 DAY_MS = 86_400_000
 TERMS = LeaseTerms(
@@ -144,7 +145,7 @@ async def fake_backend(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Backend
     redis = fakeredis.FakeAsyncRedis(
         decode_responses=True, protocol=2, connection_class=FakeConnection
     )
-    link = Link(redis.connection_pool.make_connection, LIMITS)
+    link = Link(Node("fake", redis.connection_pool.make_connection, LIMITS), LIMITS)
     yield Backend(redis, link, FakeClock(monkeypatch))
     await link.close()
     assert [key async for key in redis.scan_iter() if await redis.pttl(key) == -1] == []
@@ -205,7 +206,7 @@ class Counts:
 async def link_to(url: str, counts: Counts | None = None, **limits: Any) -> AsyncIterator[Link]:
     """Open a link as the service opens its own, with other limits."""
     counts = counts or Counts()
-    link = connect(
+    link = open_link(
         url,
         replace(LIMITS, **limits),
         on_resend=counts.add_resent,
