@@ -23,6 +23,9 @@ from leasehold.store.link import Node, Word
 _FIRST_MAP_PAUSE_S = 0.1
 _LONGEST_MAP_PAUSE_S = 1
 _REDIRECTS_WITHOUT_PAUSE = 3
+# With less, the caller is better told that a slot is on the move than that its time was short.
+_LEAST_TIME_LEFT_S = 0.02
+_SCRIPTS = ("EVALSHA", "EVAL")
 _LEAVING_LOOK_S = 0.05
 _LEAVING_LIMIT_S = 10
 
@@ -50,10 +53,14 @@ _NOTHING_KNOWN = Map({}, frozenset(), frozenset())
 class Cluster:
     """Sends each command to the primary that owns its key, and follows the key when it moves.
 
+    What a node answers with MOVED, ASK or TRYAGAIN it has not carried out, so it is sent again,
+    whatever it is, until the deadline. A script does not follow ASK: where a hash slot arrives, a
+    key that is still to come looks like one that is not there, and the script would grant it again.
+    It waits until the slot has arrived.
+
     ``draw_map`` asks some of the nodes that it is given, and others that it knows, who owns what.
     ``make_node`` returns a node that is not connected yet. ``on_resend`` is called whenever a
-    command is sent again. What a node answers with MOVED, ASK or TRYAGAIN it has not carried out,
-    so it is sent again whatever it is, until the deadline.
+    command is sent again.
     """
 
     def __init__(
@@ -90,20 +97,14 @@ class Cluster:
             try:
                 return await self._ask_node(at, words, deadline, asking=asking)
             except StoreUnavailableError as error:
-                attempt += 1
                 if error.trouble is not StoreTrouble.MIGRATING:
                     raise
-                redirection = error.__cause__
-                if not isinstance(redirection, AskError) or attempt % _REDIRECTS_WITHOUT_PAUSE == 0:
+                attempt += 1
+                redirection = self._redirection(error, at, words)
+                if redirection is None or attempt % _REDIRECTS_WITHOUT_PAUSE == 0:
                     await self._pause(attempt, deadline, error)
-                    redirection = None
-            if isinstance(redirection, AskError):
-                at = Address(redirection.host or at.host, redirection.port)
-                asking = not isinstance(redirection, MovedError)
-                if not asking:
-                    self._map.owners[redirection.slot_id] = at
-            else:
-                at, asking = await self._owner(key, deadline), False
+                    redirection = await self._owner(key, deadline), False
+            at, asking = redirection
             self._on_resend()
 
     async def ping(self, deadline: Deadline) -> None:
@@ -144,6 +145,19 @@ class Cluster:
                 self._draw()
             raise
 
+    def _redirection(
+        self, error: Exception, at: Address, words: tuple[Word, ...]
+    ) -> tuple[Address, bool] | None:
+        """Return where a command has to go, and whether with ASKING; None if it has to wait."""
+        told = error.__cause__
+        if not isinstance(told, AskError):
+            return None
+        there = Address(told.host or at.host, told.port)
+        if isinstance(told, MovedError):
+            self._map.owners[told.slot_id] = there
+            return there, False
+        return None if words[0] in _SCRIPTS else (there, True)
+
     def _node(self, at: Address) -> Node:
         if at not in self._nodes:
             self._nodes[at] = self._make_node(at)
@@ -152,7 +166,7 @@ class Cluster:
     async def _pause(self, attempt: int, deadline: Deadline, error: Exception) -> None:
         """Wait until a slot on the move may have arrived; raise ``error`` if no time is left."""
         pause = pause_s(attempt)
-        if deadline.remaining_s() <= pause:
+        if deadline.remaining_s() <= pause + _LEAST_TIME_LEFT_S:
             raise error
         self._pausing += 1
         try:
