@@ -405,7 +405,7 @@ def cluster(
         count = shards * (1 + replicas)
         servers = [stack.enter_context(RedisServer(name, options)) for _ in range(count)]
         group = Cluster(servers)
-        _form(group, shards)
+        form(group, shards)
         group.wait_until_healthy()
         # Servers that a test has added are its own to end.
         yield group
@@ -413,7 +413,8 @@ def cluster(
             check_ttls(server.url)
 
 
-def _form(group: Cluster, shards: int) -> None:
+def form(group: Cluster, shards: int) -> None:
+    """Make a cluster of servers that run and know nothing yet."""
     first, *rest = group.servers
     for server in rest:
         ask(first, "CLUSTER", "MEET", "127.0.0.1", server.port)

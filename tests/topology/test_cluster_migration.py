@@ -243,7 +243,7 @@ async def test_cluster_slot_given_away_is_asked_for_at_its_new_owner(
 async def test_cluster_call_that_waits_for_a_slot_goes_on_when_it_has_arrived(
     backend: Backend, moving: Cluster
 ) -> None:
-    """A slot on the move is waited for within the caller's deadline, whatever the number of repeats."""
+    """A slot on the move is waited for until the caller's deadline, with no repeats allowed."""
     slot = await backend.slot()
     backend.is_strict = False
     stays = f"lease:{{{backend.merchant}}}:other"
