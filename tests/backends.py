@@ -24,7 +24,7 @@ from leasehold.store import keys
 from leasehold.store.link import Limits, Link, Node
 from leasehold.store.redis_inventory import RedisInventory
 from leasehold.store.redis_store import RedisStore
-from leasehold.store.topology import open_link
+from leasehold.store.topology import Access, open_link
 
 DAY_MS = 86_400_000
 TERMS = LeaseTerms(
@@ -224,12 +224,15 @@ class Counts:
 
 
 @asynccontextmanager
-async def link_to(url: str, counts: Counts | None = None, **limits: Any) -> AsyncIterator[Link]:
+async def link_to(
+    url: str, counts: Counts | None = None, access: Access | None = None, **limits: Any
+) -> AsyncIterator[Link]:
     """Open a link as the service opens its own, with other limits."""
     counts = counts or Counts()
     link = open_link(
         url,
         replace(LIMITS, **limits),
+        access,
         on_resend=counts.add_resent,
         on_reconnect=counts.add_reconnect,
     )

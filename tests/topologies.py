@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
 import redis
 from redis.crc import key_slot
 from tests.servers import RedisServer, check_ttls, poll
@@ -17,6 +18,8 @@ from tests.servers import RedisServer, check_ttls, poll
 SLOTS = 16_384
 SERVICE = "leasehold-test"
 HEALTH_TIMEOUT_S = 40
+BINARIES = ["valkey9", pytest.param("redis7", marks=pytest.mark.long)]
+"""Whom a test of minutes runs on; each names a binary as tests/servers.py knows it."""
 
 
 def ask(server: RedisServer, *words: str | int) -> Any:

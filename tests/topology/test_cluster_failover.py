@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tests.backends import Counts, cluster_backend, link_to, soon
 from tests.servers import RedisServer, free_port, poll
-from tests.topologies import Cluster, cluster, form
+from tests.topologies import BINARIES, Cluster, cluster, form
 from tests.topology.test_cluster import echo, merchant_on
 
 from leasehold.model.deadline import Deadline
@@ -16,7 +16,6 @@ from leasehold.model.lease import CreateLease, CreateLeaseStatus
 from leasehold.store import keys
 from leasehold.store.link import Link
 
-BINARIES = ["valkey9", "redis7"]
 IMPATIENT: dict[str, Any] = {"timeout_s": 0.3, "connect_timeout_s": 0.3}
 
 
