@@ -30,6 +30,15 @@ ANSWERS = {
     "MOVED 3999 127.0.0.1:6381": StoreTrouble.MIGRATING,
     "ERR Error running script (call to f_3ab): @user_script:58: @user_script: 58: "
     "Script attempted to access a non local key in a cluster node": StoreTrouble.MIGRATING,
+    "ERR Attempted to access a non local key in a cluster node script: 3ab, on @user_script:66.": (
+        StoreTrouble.MIGRATING
+    ),
+    "ERR Error running script (call to f_3ab): @user_script:58: @user_script: 58: "
+    "Lua script attempted to access a non local key in a cluster node": StoreTrouble.MIGRATING,
+    "ERR Script attempted to execute a write command while the cluster is down and readonly "
+    "script: 3ab, on @user_script:58.": StoreTrouble.CLUSTER_DOWN,
+    "ERR Can not execute a write command 'SET' while the cluster is down and readonly "
+    "script: 3ab, on @user_script:58.": StoreTrouble.CLUSTER_DOWN,
     "OOM command not allowed when used memory > 'maxmemory'.": StoreTrouble.OUT_OF_MEMORY,
     "ERR Error running script (call to f_3ab): @user_script:58: @user_script: 58: "
     "-OOM command not allowed when used memory > 'maxmemory'.": StoreTrouble.OUT_OF_MEMORY,

@@ -52,8 +52,10 @@ _BROKEN = (
 # Redis 6.2 wraps what a command inside a script answered:
 # "Error running script (call to f_<sha>): @user_script:58: -OOM command not allowed ...".
 _INSIDE_A_SCRIPT = re.compile(r"^(?:ERR )?Error running script.*?: -(?P<code>[A-Z]+) ")
-# A cluster answers so when a key that a script asks for has moved away in the middle.
-_MOVED_AWAY = "Script attempted to access a non local key in a cluster node"
+# A cluster answers so inside a script, each version in its own words, when a key that the script
+# asks for has moved away meanwhile, and when a cluster that is down still takes reads.
+_MOVED_AWAY = "ttempted to access a non local key in a cluster node"
+_DOWN_FOR_WRITES = "while the cluster is down"
 
 
 def from_redis(error: Exception) -> StoreTrouble | None:
@@ -69,6 +71,8 @@ def from_redis(error: Exception) -> StoreTrouble | None:
         return StoreTrouble.UNREACHABLE
     if _MOVED_AWAY in str(error):
         return StoreTrouble.MIGRATING
+    if _DOWN_FOR_WRITES in str(error):
+        return StoreTrouble.CLUSTER_DOWN
     return None
 
 

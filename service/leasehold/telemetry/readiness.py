@@ -11,6 +11,7 @@ import structlog
 from leasehold.telemetry import metrics
 
 _PING_INTERVAL_S = 0.5
+_NOT_ASKED = "not asked yet"
 
 _log = structlog.get_logger()
 
@@ -42,7 +43,7 @@ class Readiness:
         self._unready_after_s = unready_after_s
         self._warnings = warnings
         self._last_answer_s: float | None = None
-        self._last_error = "not asked yet"
+        self._last_error = _NOT_ASKED
         self._store_is_away = True
         self._draining = asyncio.Event()
         self._listeners: list[Callable[[bool], Awaitable[None]]] = []
@@ -78,7 +79,11 @@ class Readiness:
         try:
             await self._ping()
         except Exception as error:  # noqa: BLE001 - whatever is wrong, the store gives no answer
-            self._last_error = type(error).__name__ if not str(error) else str(error)
+            is_first = self._last_answer_s is None and self._last_error == _NOT_ASKED
+            self._last_error = _reason(error)
+            if is_first:
+                # It may still come: whoever waits with us wants to know for what.
+                _log.warning("store_awaited", reason=self._last_error)
             silent_since_s = self._last_answer_s
             away = (
                 silent_since_s is None or time.monotonic() - silent_since_s >= self._unready_after_s
@@ -107,3 +112,11 @@ class Readiness:
             store = Finding("store", "ok", "answers")
         drain = [Finding("drain", "failed", "begun")] if self._draining.is_set() else []
         return [store, *drain, *self._warnings]
+
+
+def _reason(error: Exception) -> str:
+    """Return what is wrong and what brought it about, such as a certificate not trusted."""
+    told = [str(error) or type(error).__name__]
+    if error.__cause__ and str(error.__cause__):
+        told.append(str(error.__cause__))
+    return ": ".join(told)

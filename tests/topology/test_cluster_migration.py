@@ -1,0 +1,291 @@
+"""A hash slot moves to another node while scripts run on it (failure mode 47).
+
+Every script is run with every number of its keys moved, in an order that a seed decides. It is
+carried out whole or not at all, and "not now" is STORE_MIGRATING.
+"""
+
+import asyncio
+import random
+import re
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+import redis
+from tests.backends import Backend, Counts, cluster_backend, link_to, soon
+from tests.servers import RedisServer
+from tests.topologies import Cluster, ask, cluster
+
+from leasehold.model import ids
+from leasehold.model.booking import BookingStatus, CreateBooking, UpdateBooking
+from leasehold.model.deadline import Deadline
+from leasehold.model.errors import StoreTrouble, StoreUnavailableError
+from leasehold.model.inventory import Availability, Scope
+from leasehold.model.lease import CreateLease, CreateLeaseStatus
+from leasehold.model.slot import Slot
+from leasehold.store import keys
+
+Dump = dict[str, Any]
+HOUR_S = 3600
+TOMORROW_S = int(time.time()) // 3600 * 3600 + 86_400
+UNTIL_MS = (TOMORROW_S - 80_000) * 1000
+NOT_NOW = StoreTrouble.MIGRATING.value
+EPOCH_MS = re.compile(r"\b\d{13}\b")
+
+
+@pytest.fixture(scope="module", params=["valkey9", "redis7"])
+def moving(request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    """A cluster whose slots these tests move about."""
+    with cluster(request.param, replicas=0) as moving:
+        yield moving
+
+
+@pytest.fixture
+async def backend(moving: Cluster) -> AsyncIterator[Backend]:
+    """The store on that cluster, with no repeats but those that moving keys need."""
+    async with cluster_backend(moving, retries=0) as backend:
+        backend.is_strict = True
+        yield backend
+
+
+@dataclass
+class Scene:
+    """A merchant with a slot of three spots, one leased and one booked, and two of one spot each.
+
+    The first of those is leased, the second free.
+    """
+
+    backend: Backend
+    slot: Slot
+    lease: ids.Reference
+    booking: ids.Reference
+
+    @property
+    def merchant(self) -> str:
+        """Return whose scene it is."""
+        return self.slot.merchant_id
+
+    async def move(self, hours: int, deadline: Deadline) -> str:
+        """Move the booking."""
+        command = UpdateBooking(self.booking, start_s=self.slot.start_s + hours * HOUR_S)
+        return (await self.backend.store().update_booking(command, deadline)).status.value
+
+    async def create_lease(self, deadline: Deadline) -> str:
+        """Hold a second spot."""
+        command = CreateLease(self.slot, "reference-2", UNTIL_MS)
+        return (await self.backend.store().create_lease(command, deadline)).status.value
+
+    async def repeat_lease(self, deadline: Deadline) -> str:
+        """Ask again for the lease."""
+        command = CreateLease(self.slot, "reference-1", UNTIL_MS)
+        return (await self.backend.store().create_lease(command, deadline)).status.value
+
+    async def create_booking(self, deadline: Deadline) -> str:
+        """Consume the lease."""
+        command = CreateBooking(self.slot, "token-2", "v2", "user-2", b"original", self.lease)
+        return (await self.backend.store().create_booking(command, deadline)).status.value
+
+    async def move_booking(self, deadline: Deadline) -> str:
+        """Move the booking to the only spot of a slot."""
+        return await self.move(2, deadline)
+
+    async def move_booking_onto_a_lease(self, deadline: Deadline) -> str:
+        """Move the booking to where the only spot is held."""
+        return await self.move(1, deadline)
+
+    async def cancel_booking(self, deadline: Deadline) -> str:
+        """Cancel the booking."""
+        command = UpdateBooking(self.booking, status=BookingStatus.CANCELED)
+        return (await self.backend.store().update_booking(command, deadline)).status.value
+
+    async def drop_inventory(self, _deadline: Deadline) -> str:
+        """Forget what slots there are."""
+        # Its own deadline would be much longer.
+        call = self.backend.inventory().drop(self.merchant)
+        try:
+            return str(await asyncio.wait_for(call, 0.3))
+        except TimeoutError:
+            raise StoreUnavailableError(StoreTrouble.MIGRATING) from None
+
+
+OPERATIONS: dict[str, Callable[[Scene, Deadline], Awaitable[str]]] = {
+    "created": Scene.create_lease,
+    "replayed": Scene.repeat_lease,
+    "created booking": Scene.create_booking,
+    "updated": Scene.move_booking,
+    "slot_unavailable": Scene.move_booking_onto_a_lease,
+    "updated to canceled": Scene.cancel_booking,
+    "3": Scene.drop_inventory,
+}
+"""What each answers, as its first word, when nothing moves."""
+
+
+async def set_scene(backend: Backend, merchant: str) -> Scene:
+    """Make a merchant's records afresh, the same for every merchant."""
+    slot = await backend.slot(merchant_id=merchant, start_s=TOMORROW_S)
+    narrow, free = (replace(slot, start_s=TOMORROW_S + n * HOUR_S) for n in (1, 2))
+    spots = [Availability("", it, n, n) for it, n in ((slot, 3), (narrow, 1), (free, 1))]
+    inventory = backend.inventory()
+    staged = await inventory.stage([Scope(merchant), *spots], lambda _: None)
+    await inventory.commit(staged, None, lambda *_: None)
+    await backend.create_lease(slot, until_ms=UNTIL_MS)
+    await backend.create_lease(narrow, "reference-3", until_ms=UNTIL_MS)
+    booking = CreateBooking(slot, "token-1", "v2", "user", b"original")
+    await backend.store().create_booking(booking, soon())
+    lease = ids.Reference(merchant, ids.lease_suffix("reference-1"))
+    return Scene(backend, slot, lease, ids.Reference(merchant, booking.suffix))
+
+
+def stored(nodes: list[RedisServer], merchant: str) -> Dump:
+    """Return what the nodes hold of a merchant, its name taken off; a key twice is a fault."""
+    found: Dump = {}
+    for node in nodes:
+        with node.client() as client:
+            for key in client.scan_iter(f"*{{{merchant}}}*", count=1000):
+                kept = key.replace(merchant, "m")
+                if "stage:" in key:
+                    continue
+                assert kept not in found, f"{kept} is on two nodes"
+                found[kept] = contents(node, key)
+    return found
+
+
+def contents(node: RedisServer, key: str) -> Any:
+    """Return a value but for the times in it; a node answers for keys that it has not given up."""
+    if ask_there(node, "TYPE", key) == "string":
+        return ask_there(node, "GET", key)
+    fields = ask_there(node, "HGETALL", key)
+    return {name: EPOCH_MS.sub("", text) for name, text in fields.items()}
+
+
+def ask_there(node: RedisServer, *words: str) -> Any:
+    """Ask a node for a key that may be there only on its way in."""
+    with node.client() as client:
+        pipeline = client.pipeline(transaction=False)
+        pipeline.execute_command("ASKING").execute_command(*words)
+        return pipeline.execute()[1]
+
+
+@pytest.mark.parametrize("answer", OPERATIONS)
+@pytest.mark.parametrize(
+    "times", [1, pytest.param(20, marks=[pytest.mark.long, pytest.mark.timeout(600)])]
+)
+async def test_cluster_slot_on_the_move_never_lets_a_script_write_half(
+    backend: Backend, moving: Cluster, answer: str, times: int
+) -> None:
+    """However many keys have moved: the usual answer and its whole effect, or "try again" (47)."""
+    seed = random.randrange(10**6)
+    print(f"seed {seed}")
+    chance = random.Random(seed)
+    run, status = OPERATIONS[answer], answer.split(maxsplit=1)[0]
+    whole = await set_scene(backend, f"{backend.merchant}-whole")
+    before = stored(moving.primaries, whole.merchant)
+    assert await run(whole, soon()) == status
+    after = stored(moving.primaries, whole.merchant)
+    statuses: list[str] = []
+    for moved in [n for n in range(len(before) + 1) for _ in range(times)]:
+        scene = await set_scene(backend, f"{backend.merchant}-{len(statuses)}")
+        migration = moving.migration(moving.slot_of(keys.inventory_key(scene.merchant)))
+        migration.begin()
+        migration.move(chance.sample(sorted(migration.keys()), moved))
+        try:
+            statuses.append(await run(scene, Deadline.within(0.1, None)))
+        except StoreUnavailableError as error:
+            statuses.append(error.trouble.value)
+        found = stored([migration.source, migration.target], scene.merchant)
+        assert found == (after if statuses[-1] == status else before), f"{moved} moved"
+        migration.move_all()
+        migration.finish()
+        if statuses[-1] != status:
+            assert statuses[-1] == NOT_NOW
+            assert await run(scene, soon()) == status
+            assert stored([migration.target], scene.merchant) == after
+
+    print(statuses)
+    assert NOT_NOW in statuses
+
+
+async def test_cluster_read_of_a_key_on_the_move_finds_it_on_either_side(
+    backend: Backend, moving: Cluster
+) -> None:
+    """ASK leads a read to where its key has arrived, and nothing has to wait for the rest."""
+    scene = await set_scene(backend, backend.merchant)
+    migration = moving.migration(moving.slot_of(keys.inventory_key(scene.merchant)))
+    migration.begin()
+    found = []
+    for key in ["", *migration.keys()]:
+        migration.move([key] if key else [])
+        found.append(await backend.store().get_booking(scene.booking, soon()))
+
+    assert [record.slot for record in found if record] == [scene.slot] * len(found)
+    migration.finish()
+
+
+async def test_cluster_slot_given_away_is_asked_for_at_its_new_owner(
+    backend: Backend, moving: Cluster
+) -> None:
+    """MOVED leads on at once, even what may not be repeated: it has not been carried out."""
+    scene = await set_scene(backend, backend.merchant)
+    counts = Counts()
+    async with link_to(moving.url, counts) as link:
+        await link.ping(soon())
+        moving.move_slot(moving.slot_of(keys.inventory_key(backend.merchant)))
+        scene.backend = replace(backend, link=link)
+
+        assert await scene.move_booking(soon()) == "updated"
+
+    # Once to the one who had it, once to the one who has it.
+    assert counts.resent == 1
+
+
+async def test_cluster_call_that_waits_for_a_slot_goes_on_when_it_has_arrived(
+    backend: Backend, moving: Cluster
+) -> None:
+    """A slot on the move is waited for until the caller's deadline, with no repeats allowed."""
+    slot = await backend.slot()
+    backend.is_strict = False
+    stays = f"lease:{{{backend.merchant}}}:other"
+    await backend.redis.set(stays, "1", ex=60)
+    migration = moving.migration(moving.slot_of(stays))
+    migration.begin()
+    ask(migration.source, "CONFIG", "RESETSTAT")
+    asked = asyncio.create_task(backend.create_lease(slot))
+    async with asyncio.timeout(10):
+        while not calls_refused(migration.source):
+            await asyncio.sleep(0.01)
+    assert not asked.done()
+
+    await asyncio.to_thread(migration.move_all)
+    await asyncio.to_thread(migration.finish)
+
+    assert (await asked).status is CreateLeaseStatus.CREATED
+
+
+def calls_refused(server: RedisServer) -> bool:
+    """Tell whether a node has sent callers on twice since the test began to move a slot."""
+    with server.client() as client:
+        return int(client.info("errorstats").get("errorstat_ASK", {"count": 0})["count"]) > 1
+
+
+async def test_cluster_command_that_is_dropped_leaves_no_asking_behind(
+    moving: Cluster, backend: Backend
+) -> None:
+    """ASKING goes with its own command or not at all: it must not let in somebody else's."""
+    key = f"lease:{{{backend.merchant}}}:other"
+    migration = moving.migration(moving.slot_of(key))
+    migration.begin()
+    async with link_to(moving.url, Counts()) as link:
+        primaries = await link.primaries(soon())
+        target = primaries[f"127.0.0.1:{migration.target.port}"]
+        await target.ping(soon())
+        gone = asyncio.create_task(target.ask(("GET", key), soon(), asking=True))
+        await asyncio.sleep(0)
+        gone.cancel()
+        with pytest.raises(StoreUnavailableError) as caught:
+            await target.ask(("GET", key), soon())
+        assert await target.ask(("GET", key), soon(), asking=True) is None
+
+    assert isinstance(caught.value.__cause__, redis.exceptions.MovedError)
+    migration.abandon()
