@@ -46,6 +46,8 @@ that was opened with a password of yesterday stays shut out."""
 # Redis 6.2 wraps what a command inside a script answered:
 # "Error running script (call to f_<sha>): @user_script:58: -OOM command not allowed ...".
 _INSIDE_A_SCRIPT = re.compile(r"^(?:ERR )?Error running script.*?: -(?P<code>[A-Z]+) ")
+# So a script is told that the user may not run one of its commands, or not on this key.
+_DENIED_INSIDE_A_SCRIPT = re.compile(r"The user executing the script can't|ACL failure in script")
 # A cluster answers so when a key that a script asks for has moved away in the middle.
 _MOVED_AWAY = "Script attempted to access a non local key in a cluster node"
 
@@ -63,6 +65,8 @@ def from_redis(error: Exception) -> StoreTrouble | None:
         return StoreTrouble.UNREACHABLE
     if _MOVED_AWAY in str(error):
         return StoreTrouble.MIGRATING
+    if _DENIED_INSIDE_A_SCRIPT.search(str(error)):
+        return StoreTrouble.ACCESS_DENIED
     return None
 
 
