@@ -13,6 +13,12 @@ from leasehold.model.slot import Slot
 FEED_KEY = "feed"
 """The feed that was imported last; it lies where its own name takes it."""
 
+MARKER_KEY = "marker"
+"""What tells one data set from another, and from an older state of itself. It has no TTL."""
+
+PROBE_KEY = "slot:{probe}:probe"
+"""Where permissions are tried out; no slot is called so."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SLOT_TEXT = re.compile(
     r"(?P<service>[^:]*):(?P<start>[^/]*)"
