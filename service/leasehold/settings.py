@@ -1,52 +1,27 @@
 """Every option: an environment variable LEASEHOLD_... with its unit in the name."""
 
 import difflib
-import ipaddress
 import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 import platformdirs
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from leasehold.model.address import LAST_PORT, Address
+from leasehold.model.finding import FINDING_NAMES
 from leasehold.model.lease import LeaseTerms
 
 PREFIX = "LEASEHOLD_"
 _DAY_S = 86_400
-_LAST_PORT = 65_535
-
-
-class Address(NamedTuple):
-    """Where a listener listens."""
-
-    host: str
-    port: int
-
-    @property
-    def is_loopback(self) -> bool:
-        """Tell whether only this machine can reach it."""
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return self.host == "localhost"
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-
-def _parse_address(text: str) -> Address:
-    match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\[\]:\s]+)):([0-9]{1,5})", text)
-    if not match or int(match[3]) > _LAST_PORT:
-        raise ValueError("is not an address")
-    return Address(match[1] or match[2], int(match[3]))
 
 
 def _check_address(text: str) -> str:
-    _parse_address(text)
+    Address.parse(text)
     return text
 
 
@@ -66,8 +41,16 @@ def _check_redis_url(url: str) -> str:
     return url
 
 
+def _check_findings(text: str) -> str:
+    unknown = set(text.split(",")) - {*FINDING_NAMES, ""}
+    if unknown:
+        raise ValueError(f"names no finding: {', '.join(sorted(unknown))}")
+    return text
+
+
 AddressText = Annotated[str, AfterValidator(_check_address)]
 Seconds = float
+_FINDINGS = f"any of {', '.join(FINDING_NAMES)}, with commas between"
 _ADDRESS = "host:port; port 0 takes any free one"
 
 
@@ -171,6 +154,20 @@ class Settings(BaseSettings):
     unready_after_s: Seconds = _seconds(
         5, 0, 3600, "How long the store may be away before health and readiness turn."
     )
+    check_interval_s: Seconds = _seconds(
+        30, 0.05, 3600, "How often the store is asked about its own settings."
+    )
+    ready_requires: Annotated[str, AfterValidator(_check_findings)] = Field(
+        default="",
+        description="Findings that must be ok before health and readiness turn good.",
+        json_schema_extra={**_allow(_FINDINGS), "default": "none"},
+    )
+    quarantine: Literal["off", "on"] = Field(
+        default="off",
+        description="With on, nothing new is held or booked after a loss of data, until"
+        " LEASEHOLD_MAX_LEASE_S has passed.",
+        json_schema_extra=_allow("off or on"),
+    )
     drain_grace_s: Seconds = _seconds(
         10, 0, 3600, "How long running calls may take to finish after SIGTERM."
     )
@@ -183,7 +180,7 @@ class Settings(BaseSettings):
         },
     )
     embedded_port: int = _count(
-        6390, 0, _LAST_PORT, "Port of the embedded store on 127.0.0.1; 0 takes any free one."
+        6390, 0, LAST_PORT, "Port of the embedded store on 127.0.0.1; 0 takes any free one."
     )
     log_format: Literal["console", "json"] = Field(
         default="console",
@@ -215,7 +212,7 @@ class Settings(BaseSettings):
 
     def address(self, listener: str) -> Address:
         """Return the address of one of the listeners, by the name of its setting."""
-        return _parse_address(getattr(self, listener))
+        return Address.parse(getattr(self, listener))
 
     def reflects(self, listener: str) -> bool:
         """Tell whether a listener answers reflection."""

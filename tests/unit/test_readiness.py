@@ -4,6 +4,7 @@ import time
 import pytest
 
 from leasehold.telemetry import readiness as readiness_module
+from leasehold.telemetry.findings import Findings
 from leasehold.telemetry.readiness import Readiness
 
 
@@ -26,7 +27,7 @@ async def test_ready_follows_the_store_only_after_the_limit(
     now_s = 100.0
     monkeypatch.setattr(time, "monotonic", lambda: now_s)
     store, told = Store(), list[bool]()
-    readiness = Readiness(store.ping, unready_after_s=5)
+    readiness = Readiness(store.ping, unready_after_s=5, known=Findings())
 
     async def listen(ready: bool) -> None:
         told.append(ready)
@@ -43,7 +44,7 @@ async def test_ready_is_false_until_the_first_answer() -> None:
     """A process that has never reached its store wants no calls, without any delay."""
     store = Store()
     store.answers = False
-    readiness = Readiness(store.ping, unready_after_s=3600)
+    readiness = Readiness(store.ping, unready_after_s=3600, known=Findings())
 
     await readiness._ask_once()
     assert not readiness.ready
@@ -68,7 +69,7 @@ async def test_drain_ends_the_asking_by_itself_and_for_good(
         asked.set()
         await answer.wait()
 
-    readiness = Readiness(ping, unready_after_s=5)
+    readiness = Readiness(ping, unready_after_s=5, known=Findings())
     following = asyncio.create_task(readiness.follow_store())
     await asked.wait()
     await readiness.drain()

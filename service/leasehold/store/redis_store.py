@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import time
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from leasehold.model import ids
@@ -31,15 +32,28 @@ _OLDER_THAN_ANY_CALL_MS = 120_000
 _BOOKING_FIELDS = ("api", "original", "status", "current_slot")
 
 
+async def _admit_everybody(_: Deadline) -> None:
+    pass
+
+
 class RedisStore:
     """A LeaseStore whose every decision is made by a script, atomically, by Redis' clock."""
 
-    def __init__(self, link: Link, terms: LeaseTerms, *, is_strict: bool = False) -> None:
+    def __init__(
+        self,
+        link: Link,
+        terms: LeaseTerms,
+        *,
+        is_strict: bool = False,
+        admit: Callable[[Deadline], Awaitable[None]] = _admit_everybody,
+    ) -> None:
         """With ``is_strict`` only the slots of the inventory exist, each with so many spots.
 
-        Otherwise every slot exists once.
+        Otherwise every slot exists once. ``admit`` is asked before a spot may be taken, or said to
+        be free; it raises what the caller shall be told when that cannot be.
         """
         self._link = link
+        self._admit = admit
         self._terms = terms
         self._is_strict = is_strict
         self._create_lease = scripts.load("create_lease")
@@ -54,6 +68,7 @@ class RedisStore:
 
         A grant that ran out on its way here is no grant: StoreUnavailableError.
         """
+        await self._admit(deadline)
         slot, suffix, terms = command.slot, command.lease_suffix, self._terms
         sent_at_s = time.monotonic()
         status, *granted = await self._link.run(
@@ -91,6 +106,8 @@ class RedisStore:
     ) -> CreateBookingOutcome:
         """Book the slot for the user; see lua/create_booking.lua for the answers."""
         slot, lease, terms = command.slot, command.lease, self._terms
+        if not lease:
+            await self._admit(deadline)
         merchant_id = command.merchant_id
         user = ids.user_digest(command.user_id) if command.user_id else _NOBODY
         lease_suffix = lease.suffix if lease else ""
@@ -137,6 +154,7 @@ class RedisStore:
 
     async def check_availability(self, slot: Slot, deadline: Deadline) -> CheckAvailabilityOutcome:
         """Count the free spots; see lua/check_availability.lua for the answers."""
+        await self._admit(deadline)
         terms = self._terms
         status, *counted = await self._link.run(
             self._check_availability,
@@ -172,6 +190,7 @@ class RedisStore:
             self._terms,
         )
         if command.moves:
+            await self._admit(deadline)
             await self._index_move(command, deadline)
         start_s, duration_s, party_size = command.start_s, command.duration_s, command.party_size
         status, *fields = await self._link.run(
