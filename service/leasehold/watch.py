@@ -7,7 +7,7 @@ from leasehold.model.deadline import Deadline
 from leasehold.model.errors import DeadlinePassedError, OverloadedError, StoreUnavailableError
 from leasehold.settings import Settings
 from leasehold.store import safety
-from leasehold.store.marker import Marker
+from leasehold.store.marker import Guard, Marker, Runner
 from leasehold.telemetry import metrics
 from leasehold.telemetry.findings import Findings
 from leasehold.telemetry.rounds import Rounds
@@ -32,10 +32,9 @@ class Watch:
         self._has_quarantine = settings.quarantine == "on"
         metrics.quarantine_remaining.set_function(self._quarantine_remaining_s)
 
-    async def admit(self, deadline: Deadline) -> None:
-        """Return if a spot may be taken; raises as Marker.admit does, if quarantine is on."""
-        if self._has_quarantine:
-            await self._marker.admit(deadline)
+    def guard(self, node: Runner) -> Runner:
+        """Return what runs scripts that take a spot; with quarantine on it may refuse."""
+        return Guard(node, self._marker) if self._has_quarantine else node
 
     def reconnected(self) -> None:
         """Look at once: it may be another store, or the same one with less in it."""

@@ -3,6 +3,7 @@ import time
 
 import pytest
 
+from leasehold.model.finding import Finding
 from leasehold.telemetry import readiness as readiness_module
 from leasehold.telemetry.findings import Findings
 from leasehold.telemetry.readiness import Readiness
@@ -53,6 +54,30 @@ async def test_ready_is_false_until_the_first_answer() -> None:
     store.answers = True
     await readiness._ask_once()
     assert readiness.ready
+
+
+async def test_ready_needs_every_required_finding_to_be_ok_and_none_to_have_failed() -> None:
+    """What is required and unknown, or a warning, forbids calls; any failure does."""
+    known = Findings(["eviction"])
+    readiness = Readiness(Store().ping, unready_after_s=5, known=known)
+    told = list[bool]()
+
+    async def listen(ready: bool) -> None:
+        told.append(ready)
+
+    await readiness.tell(listen)
+    for finding in (
+        Finding("replicas", "warning", "0 connected"),
+        Finding("eviction", "ok", "noeviction"),
+        Finding("eviction", "warning", "allkeys-lru"),
+        Finding("eviction", "ok", "noeviction"),
+        Finding("version", "failed", "Redis 5.0"),
+    ):
+        known.note(finding)
+        await readiness._ask_once()
+
+    assert told == [False, True, False, True, False]
+    assert [finding.state for finding in readiness.findings()] == ["ok", "warning", "ok", "failed"]
 
 
 async def test_drain_ends_the_asking_by_itself_and_for_good(

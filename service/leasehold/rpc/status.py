@@ -64,7 +64,7 @@ def _explain(
         case QuarantinedError():
             message = (
                 "The store has lost data. Until all that it may have held has ended, nothing new is"
-                " held or booked. Nothing was carried out, and the call may be repeated then."
+                " held or booked. The call may be repeated then."
             )
             return code.UNAVAILABLE, error.trouble.value, message, [_retry(error.retry_after_s)]
         case StoreUnavailableError():

@@ -54,7 +54,9 @@ class Marker:
         self._beat = scripts.load("beat")
         self._process = secrets.token_hex(8)
         self._known_id, self._known_beat, self._known_at_ms = "", 0, 0
-        self._has_looked = asyncio.Event()
+        self._is_in_doubt = True
+        self._one_at_a_time = asyncio.Lock()
+        self._looking: asyncio.Task[Finding] | None = None
         self._quarantine_ends_s = 0.0
 
     @property
@@ -63,41 +65,57 @@ class Marker:
         return max(0.0, self._quarantine_ends_s - time.monotonic())
 
     def doubt(self) -> None:
-        """Admit nobody until the next beat has been tried: the store may be another one now."""
-        self._has_looked.clear()
+        """Admit nobody before the next beat: the store may be another one now."""
+        self._is_in_doubt = True
 
     async def admit(self, deadline: Deadline) -> None:
-        """Return if a spot may be taken; raise QuarantinedError, or DeadlinePassedError."""
-        if not self._has_looked.is_set():
-            try:
-                async with asyncio.timeout(deadline.remaining_s()):
-                    await self._has_looked.wait()
-            except TimeoutError:
-                raise DeadlinePassedError from None
+        """Return if a spot may be taken, and look first if in doubt.
+
+        Raises QuarantinedError, and whatever a beat raises.
+        """
+        while self._is_in_doubt:
+            await self._look(deadline)
         if remaining_s := self.quarantine_remaining_s:
             raise QuarantinedError(remaining_s)
+
+    async def _look(self, deadline: Deadline) -> None:
+        """Beat once for all who ask at the same time."""
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(self.beat(deadline))
+            # It is no mishap if everybody who asked has left.
+            self._looking.add_done_callback(lambda task: task.cancelled() or task.exception())
+        await asyncio.wait({self._looking}, timeout=max(0, deadline.remaining_s()))
+        if not self._looking.done():
+            raise DeadlinePassedError
+        try:
+            self._looking.result()
+        except DeadlinePassedError:
+            # That of the one who came first; another look may still be in time.
+            if deadline.remaining_s() <= 0:
+                raise
 
     async def beat(self, deadline: Deadline) -> Finding:
         """Look at the marker and advance it; return what is known now.
 
         Raises as Link.run does, but for trouble that does not pass by itself: nothing is known.
         """
-        try:
-            status, data_set, number, at_ms, lost_at_ms = await self._run(deadline)
+        async with self._one_at_a_time:
+            try:
+                status, data_set, number, at_ms, lost_at_ms = await self._run(deadline)
+            except ResponseError:
+                self._is_in_doubt = False
+                return Finding("data", "warning", "unknown: the store runs no scripts")
+            except StoreUnavailableError as error:
+                if error.trouble in trouble.WORTH_ANOTHER_TRY:
+                    raise
+                self._is_in_doubt = False
+                return Finding("data", "warning", f"unknown: no marker can be kept ({error})")
+            self._is_in_doubt = False
             remaining_ms = lost_at_ms + self._hold_ms - at_ms if lost_at_ms else 0
             self._quarantine_ends_s = time.monotonic() + remaining_ms / 1000
-        except ResponseError:
-            return Finding("data", "warning", "unknown: the store runs no scripts")
-        except StoreUnavailableError as error:
-            if error.trouble in trouble.WORTH_ANOTHER_TRY:
-                raise
-            return Finding("data", "warning", f"unknown: no marker can be kept ({error})")
-        finally:
-            # A beat that fails tells as much as can be known: what is asked next fails as well.
-            self._has_looked.set()
-        self._tell(BeatStatus(status), data_set, lost_at_ms)
-        self._known_id, self._known_beat, self._known_at_ms = data_set, number, at_ms
-        return self._finding(lost_at_ms, is_over=remaining_ms <= 0)
+            self._tell(BeatStatus(status), data_set, lost_at_ms)
+            self._known_id, self._known_beat, self._known_at_ms = data_set, number, at_ms
+            return self._finding(lost_at_ms, is_over=remaining_ms <= 0)
 
     async def _run(self, deadline: Deadline) -> Reply:
         known: list[Word] = [self._known_id, self._known_beat, self._known_at_ms]
@@ -127,6 +145,24 @@ class Marker:
         ends_at = _text(lost_at_ms + self._hold_ms)
         detail = f"lost at {_text(lost_at_ms)}; until {ends_at} what is free may have been held"
         return Finding("data", "warning", detail)
+
+
+class Guard:
+    """Runs scripts that take a free spot, or tell of one, while that can be trusted."""
+
+    def __init__(self, node: Runner, marker: Marker) -> None:
+        self._node = node
+        self._marker = marker
+
+    async def run(
+        self, script: Script, keys: list[str], arguments: list[Word], deadline: Deadline
+    ) -> Reply:
+        """Run a script as the node does; raises as Marker.admit does, too."""
+        await self._marker.admit(deadline)
+        reply = await self._node.run(script, keys, arguments, deadline)
+        # It may come from another store than was looked at before, empty and all too free.
+        await self._marker.admit(deadline)
+        return reply
 
 
 def _text(at_ms: int) -> str:

@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import time
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 from leasehold.model import ids
@@ -24,16 +23,13 @@ from leasehold.model.lease import CreateLease, CreateLeaseOutcome, CreateLeaseSt
 from leasehold.model.slot import Slot
 from leasehold.store import keys, scripts
 from leasehold.store.link import Link
+from leasehold.store.marker import Runner
 
 # Stands where a digest would, and is none: digests have 26 characters.
 _NOBODY = "nobody"
 _MERCHANT_UNKNOWN = "merchant_unknown"
 _OLDER_THAN_ANY_CALL_MS = 120_000
 _BOOKING_FIELDS = ("api", "original", "status", "current_slot")
-
-
-async def _admit_everybody(_: Deadline) -> None:
-    pass
 
 
 class RedisStore:
@@ -45,15 +41,14 @@ class RedisStore:
         terms: LeaseTerms,
         *,
         is_strict: bool = False,
-        admit: Callable[[Deadline], Awaitable[None]] = _admit_everybody,
+        taking: Runner | None = None,
     ) -> None:
-        """With ``is_strict`` only the slots of the inventory exist, each with so many spots.
+        """With ``is_strict`` only slots of the inventory exist, each with so many spots; else all.
 
-        Otherwise every slot exists once. ``admit`` is asked before a spot may be taken, or said to
-        be free; it raises what the caller shall be told when that cannot be.
+        ``taking`` runs the scripts that take a free spot or tell of one, if not the link does.
         """
         self._link = link
-        self._admit = admit
+        self._taking = taking or link
         self._terms = terms
         self._is_strict = is_strict
         self._create_lease = scripts.load("create_lease")
@@ -68,10 +63,9 @@ class RedisStore:
 
         A grant that ran out on its way here is no grant: StoreUnavailableError.
         """
-        await self._admit(deadline)
         slot, suffix, terms = command.slot, command.lease_suffix, self._terms
         sent_at_s = time.monotonic()
-        status, *granted = await self._link.run(
+        status, *granted = await self._taking.run(
             self._create_lease,
             [keys.lease_key(slot.merchant_id, suffix), keys.inventory_key(slot.merchant_id)],
             [
@@ -106,15 +100,14 @@ class RedisStore:
     ) -> CreateBookingOutcome:
         """Book the slot for the user; see lua/create_booking.lua for the answers."""
         slot, lease, terms = command.slot, command.lease, self._terms
-        if not lease:
-            await self._admit(deadline)
         merchant_id = command.merchant_id
         user = ids.user_digest(command.user_id) if command.user_id else _NOBODY
         lease_suffix = lease.suffix if lease else ""
         if slot and command.user_id:
             end = (slot.start_ms, slot.duration_s * 1000)
             await self._index(user, command.booking_id, *end, deadline)
-        status, *made = await self._link.run(
+        run = self._link.run if lease else self._taking.run
+        status, *made = await run(
             self._create_booking,
             [
                 keys.booking_key(merchant_id, command.suffix),
@@ -154,9 +147,8 @@ class RedisStore:
 
     async def check_availability(self, slot: Slot, deadline: Deadline) -> CheckAvailabilityOutcome:
         """Count the free spots; see lua/check_availability.lua for the answers."""
-        await self._admit(deadline)
         terms = self._terms
-        status, *counted = await self._link.run(
+        status, *counted = await self._taking.run(
             self._check_availability,
             [keys.inventory_key(slot.merchant_id)],
             [
@@ -190,10 +182,10 @@ class RedisStore:
             self._terms,
         )
         if command.moves:
-            await self._admit(deadline)
             await self._index_move(command, deadline)
+        run = self._taking.run if command.moves else self._link.run
         start_s, duration_s, party_size = command.start_s, command.duration_s, command.party_size
-        status, *fields = await self._link.run(
+        status, *fields = await run(
             self._update_booking,
             [keys.booking_key(merchant_id, suffix)],
             [

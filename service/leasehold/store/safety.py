@@ -16,6 +16,7 @@ from leasehold.store.marker import Runner
 _OLDEST = (6, 2)
 _LONGEST_OFFSET_S = 1
 _NOT_TOLD = "unknown: {} is not allowed"
+_NEITHER_TOLD = "unknown: neither INFO nor CONFIG is allowed"
 _CONFIG = ("maxmemory-policy", "appendonly", "appendfsync", "save", "min-replicas-to-write")
 
 
@@ -149,7 +150,7 @@ def _permissions(told: Told) -> Judgement:
 def _eviction(told: Told) -> Judgement:
     policy = told.info.get("maxmemory_policy", told.config.get("maxmemory-policy"))
     if policy is None:
-        return "warning", _NOT_TOLD.format("INFO and CONFIG")
+        return "warning", _NEITHER_TOLD
     if policy == "noeviction":
         return "ok", "noeviction: a full store refuses, and forgets nothing"
     detail = f"{policy}: a store that is full deletes live holds and bookings; set noeviction"
@@ -164,7 +165,7 @@ def _persistence(told: Told) -> Judgement:
     info, config = told.info, told.config
     has_log = info.get("aof_enabled") == "1" or config.get("appendonly") == "yes"
     if not has_log and "aof_enabled" not in info and "appendonly" not in config:
-        return "warning", _NOT_TOLD.format("INFO and CONFIG")
+        return "warning", _NEITHER_TOLD
     if has_log and info.get("aof_last_write_status", "ok") != "ok":
         return "warning", "the append-only file cannot be written"
     if has_log:
