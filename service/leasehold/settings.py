@@ -2,42 +2,31 @@
 
 import difflib
 import os
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
 
 import platformdirs
-from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, FilePath, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from leasehold.model.address import LAST_PORT, Address
+from leasehold.model import store_url
+from leasehold.model.address import LAST_PORT, Address, parse_address
 from leasehold.model.finding import FINDING_NAMES
 from leasehold.model.lease import LeaseTerms
+from leasehold.options import allow, count, file, number, seconds
 
 PREFIX = "LEASEHOLD_"
 _DAY_S = 86_400
 
 
 def _check_address(text: str) -> str:
-    Address.parse(text)
+    parse_address(text)
     return text
 
 
-def _check_redis_url(url: str) -> str:
-    # No message of the library's: it could hold a piece of the password.
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme == "unix" or (bool(parts.hostname) and parts.port != 0)
-    except ValueError:
-        usable = False
-    if not usable or parts.scheme not in ("redis", "rediss", "unix"):
-        raise ValueError("is not a Redis URL")
-    if parts.scheme != "unix" and not re.fullmatch(r"(?:/\d*)?", parts.path):
-        raise ValueError("names no database by its number")
-    if parts.fragment or not re.fullmatch(r"(?:db=\d+)?", parts.query):
-        raise ValueError("carries options; timeouts and the like have settings of their own")
+def _check_store_url(url: str) -> str:
+    store_url.parse(url)
     return url
 
 
@@ -54,32 +43,6 @@ _FINDINGS = f"any of {', '.join(FINDING_NAMES)}, with commas between"
 _ADDRESS = "host:port; port 0 takes any free one"
 
 
-def _seconds(default: float, least: float, most: float, description: str) -> Any:
-    return Field(
-        default=default,
-        ge=least,
-        le=most,
-        description=description,
-        json_schema_extra=_allow(f"{_number(least)} to {_number(most)} seconds"),
-    )
-
-
-def _count(default: int, least: int, most: int, description: str) -> Any:
-    allow = _allow(f"{least} to {most}")
-    return Field(
-        default=default, ge=least, le=most, description=description, json_schema_extra=allow
-    )
-
-
-def _number(value: float) -> str:
-    return f"{value:.3f}".rstrip("0").rstrip(".")
-
-
-def _allow(allowed: str) -> dict[str, Any]:
-    """Say in words what a setting takes; documents and refusals quote it."""
-    return {"allowed": allowed}
-
-
 class Settings(BaseSettings):
     """The effective settings of one process, checked as a whole when it starts."""
 
@@ -88,131 +51,168 @@ class Settings(BaseSettings):
     listen: AddressText = Field(
         default="127.0.0.1:50051",
         description="Partner listener: BookingService v2 and v0, and health.",
-        json_schema_extra=_allow(_ADDRESS),
+        json_schema_extra=allow(_ADDRESS),
     )
     operator_listen: AddressText = Field(
         default="127.0.0.1:50052",
         description="Operators' listener: health and reflection.",
-        json_schema_extra=_allow(_ADDRESS),
+        json_schema_extra=allow(_ADDRESS),
     )
     ops_listen: AddressText = Field(
         default="127.0.0.1:9464",
         description="Ops HTTP: /metrics, /livez, /readyz and /config.",
-        json_schema_extra=_allow(_ADDRESS),
+        json_schema_extra=allow(_ADDRESS),
     )
     allow_plaintext: bool = Field(
         default=False,
         description="Allow listeners beyond loopback although they have no TLS.",
-        json_schema_extra=_allow("true or false"),
+        json_schema_extra=allow("true or false"),
     )
     reflection: Literal["auto", "on", "off"] = Field(
         default="auto",
         description="gRPC reflection; auto means on loopback only.",
-        json_schema_extra=_allow("auto, on or off"),
+        json_schema_extra=allow("auto, on or off"),
     )
-    redis_url: Annotated[str, AfterValidator(_check_redis_url)] | None = Field(
+    redis_url: Annotated[str, AfterValidator(_check_store_url)] | None = Field(
         default=None,
         description="The store. Required, unless `serve --embedded` brings its own.",
-        json_schema_extra=_allow("redis://, rediss:// or unix:// URL"),
+        json_schema_extra=allow(
+            "redis://, redis+sentinel:// or redis+cluster:// URL, with rediss for TLS; unix:// URL"
+        ),
     )
-    redis_connect_timeout_s: Seconds = _seconds(
+    redis_password_file: FilePath | None = file("Holds the store's password, instead of the URL.")
+    redis_sentinel_username: str | None = Field(
+        default=None,
+        description="User name at the Sentinels; that of the URL is for the store alone.",
+        json_schema_extra=allow("text"),
+    )
+    redis_sentinel_password: SecretStr | None = Field(
+        default=None,
+        description="Password at the Sentinels.",
+        json_schema_extra=allow("text"),
+    )
+    redis_ca_file: FilePath | None = file(
+        "Authorities to trust for the store's TLS; without it those of the machine."
+    )
+    redis_cert_file: FilePath | None = file("Certificate to show to the store, with its chain.")
+    redis_key_file: FilePath | None = file("Private key of that certificate.")
+    redis_connect_timeout_s: Seconds = seconds(
         0.5, 0.01, 60, "Longest time to open a connection to the store."
     )
-    redis_timeout_s: Seconds = _seconds(
+    redis_timeout_s: Seconds = seconds(
         0.5, 0.01, 60, "Longest silence of the store while an answer is due."
     )
-    redis_retries: int = _count(
+    redis_retries: int = count(
         2, 0, 100, "How often a repeatable command is sent again, within the call's deadline."
     )
-    redis_connections: int = _count(
+    redis_connections: int = count(
         1, 1, 64, "Connections to the store; each carries many commands at a time."
     )
-    redis_max_in_flight: int = _count(
+    redis_max_in_flight: int = count(
         4096, 1, 1_000_000, "Most commands that wait for the store at a time; more are refused."
     )
-    call_timeout_s: Seconds = _seconds(
+    call_timeout_s: Seconds = seconds(
         3, 0.05, 60, "Longest time for one call, whatever deadline the caller sets."
     )
-    min_lease_s: Seconds = _seconds(1, 0.05, 86_400, "Nothing shorter is granted.")
-    max_lease_s: Seconds = _seconds(900, 0.05, 7 * _DAY_S, "Nothing longer is granted.")
-    lease_retention_s: Seconds = _seconds(
+    min_lease_s: Seconds = seconds(1, 0.05, 86_400, "Nothing shorter is granted.")
+    max_lease_s: Seconds = seconds(900, 0.05, 7 * _DAY_S, "Nothing longer is granted.")
+    lease_retention_s: Seconds = seconds(
         3600, 1, 366 * _DAY_S, "How long a lease is remembered after its hold has ended."
     )
-    booking_retention_s: Seconds = _seconds(
+    booking_retention_s: Seconds = seconds(
         7 * _DAY_S, 1, 3660 * _DAY_S, "How long a booking is remembered after its slot has ended."
     )
-    max_slot_s: Seconds = _seconds(31 * _DAY_S, 1, 366 * _DAY_S, "Longest duration of a slot.")
-    max_advance_s: Seconds = _seconds(
+    max_slot_s: Seconds = seconds(31 * _DAY_S, 1, 366 * _DAY_S, "Longest duration of a slot.")
+    max_advance_s: Seconds = seconds(
         731 * _DAY_S, 60, 3660 * _DAY_S, "How far ahead a slot may start."
     )
     inventory: Literal["open", "strict"] = Field(
         default="open",
         description="Which slots exist: with open, every well-formed future slot exists once;"
         " with strict, those that `leasehold inventory load` brought.",
-        json_schema_extra=_allow("open or strict"),
+        json_schema_extra=allow("open or strict"),
     )
-    unready_after_s: Seconds = _seconds(
+    unready_after_s: Seconds = seconds(
         5, 0, 3600, "How long the store may be away before health and readiness turn."
     )
-    check_interval_s: Seconds = _seconds(
+    check_interval_s: Seconds = seconds(
         30, 0.05, 3600, "How often the store is asked about its own settings."
     )
     ready_requires: Annotated[str, AfterValidator(_check_findings)] = Field(
         default="",
         description="Findings that must be ok before health and readiness turn good.",
-        json_schema_extra={**_allow(_FINDINGS), "default": "none"},
+        json_schema_extra={**allow(_FINDINGS), "default": "none"},
     )
     quarantine: Literal["off", "on"] = Field(
         default="off",
         description="With on, nothing new is held or booked after a loss of data, until"
         " LEASEHOLD_MAX_LEASE_S has passed.",
-        json_schema_extra=_allow("off or on"),
+        json_schema_extra=allow("off or on"),
     )
-    drain_grace_s: Seconds = _seconds(
+    drain_grace_s: Seconds = seconds(
         10, 0, 3600, "How long running calls may take to finish after SIGTERM."
     )
     embedded_dir: Path = Field(
         default=Path(platformdirs.user_data_dir("leasehold")) / "embedded",
         description="Where the embedded store keeps its data.",
         json_schema_extra={
-            **_allow("a directory"),
+            **allow("a directory"),
             "default": "leasehold/embedded in the user's data directory",
         },
     )
-    embedded_port: int = _count(
+    embedded_port: int = count(
         6390, 0, LAST_PORT, "Port of the embedded store on 127.0.0.1; 0 takes any free one."
     )
     log_format: Literal["console", "json"] = Field(
         default="console",
         description="How log lines are written.",
-        json_schema_extra=_allow("console or json"),
+        json_schema_extra=allow("console or json"),
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info",
         description="The least important log lines to write.",
-        json_schema_extra=_allow("debug, info, warning or error"),
+        json_schema_extra=allow("debug, info, warning or error"),
     )
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:
+        faults = [*self._contradictions(), *self._store_contradictions()]
+        if faults:
+            raise ValueError("\n".join(faults))
+        return self
+
+    def _contradictions(self) -> Iterator[str]:
         if self.min_lease_s > self.max_lease_s:
-            raise ValueError(
-                f"{PREFIX}MIN_LEASE_S ({_number(self.min_lease_s)}) is above"
-                f" {PREFIX}MAX_LEASE_S ({_number(self.max_lease_s)});"
+            yield (
+                f"{PREFIX}MIN_LEASE_S ({number(self.min_lease_s)}) is above"
+                f" {PREFIX}MAX_LEASE_S ({number(self.max_lease_s)});"
                 " the first must not be the larger"
             )
         open_ones = [name for name in _LISTENERS if not self.address(name).is_loopback]
         if open_ones and not self.allow_plaintext:
             names = ", ".join(f"{PREFIX}{name.upper()}" for name in open_ones)
-            raise ValueError(
+            yield (
                 f"{names} would listen beyond loopback without TLS; use a loopback address,"
                 f" or set {PREFIX}ALLOW_PLAINTEXT=true where something else keeps strangers out"
             )
-        return self
+
+    def _store_contradictions(self) -> Iterator[str]:
+        """Yield what is set of the store's access and would not be used, or not work."""
+        url = store_url.parse(self.redis_url) if self.redis_url else None
+        files = ("redis_ca_file", "redis_cert_file", "redis_key_file")
+        for name in (*files, "redis_sentinel_username", "redis_sentinel_password"):
+            wanted = "rediss" if name in files else "+sentinel"
+            scheme = self.redis_url.partition(":")[0] if self.redis_url else ""
+            if getattr(self, name) is not None and wanted not in scheme:
+                yield f"{PREFIX}{name.upper()} is only for a {PREFIX}REDIS_URL with {wanted}"
+        if (self.redis_cert_file is None) != (self.redis_key_file is None):
+            yield f"{PREFIX}REDIS_CERT_FILE and {PREFIX}REDIS_KEY_FILE are only of use together"
+        if self.redis_password_file and (url is None or url.password):
+            yield f"{PREFIX}REDIS_PASSWORD_FILE needs a {PREFIX}REDIS_URL without a password"
 
     def address(self, listener: str) -> Address:
         """Return the address of one of the listeners, by the name of its setting."""
-        return Address.parse(getattr(self, listener))
+        return parse_address(getattr(self, listener))
 
     def reflects(self, listener: str) -> bool:
         """Tell whether a listener answers reflection."""
@@ -231,6 +231,7 @@ class Settings(BaseSettings):
         )
 
 
+_SECRETS = ("redis_url", "redis_sentinel_password")
 _LISTENERS = ("listen", "operator_listen", "ops_listen")
 
 
@@ -247,7 +248,8 @@ def load() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        raise SettingsError([_explain(fault) for fault in error.errors()]) from None
+        faults = [line for fault in error.errors() for line in _explain(fault).split("\n")]
+        raise SettingsError(faults) from None
 
 
 def _explain(fault: Mapping[str, Any]) -> str:
@@ -256,7 +258,7 @@ def _explain(fault: Mapping[str, Any]) -> str:
         return why
     name = str(fault["loc"][0])
     # The value stays out of it where it may hold a password.
-    given = "" if name == "redis_url" else f"={os.environ.get(PREFIX + name.upper(), '')!r}"
+    given = "" if name in _SECRETS else f"={os.environ.get(PREFIX + name.upper(), '')!r}"
     return f"{PREFIX}{name.upper()}{given}: {why}; allowed: {allowed(name)}"
 
 
@@ -292,7 +294,7 @@ def shown(settings: Settings) -> dict[str, str]:
         PREFIX + name.upper(): _plain(getattr(settings, name)) for name in Settings.model_fields
     }
     if settings.redis_url:
-        values[f"{PREFIX}REDIS_URL"] = hide_password(settings.redis_url)
+        values[f"{PREFIX}REDIS_URL"] = store_url.hide_password(settings.redis_url)
     return values
 
 
@@ -300,11 +302,7 @@ def _plain(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):
-        return _number(value)
+        return number(value)
+    if isinstance(value, SecretStr):
+        return "***"
     return "" if value is None else str(value)
-
-
-def hide_password(url: str) -> str:
-    """Return a URL without its password, for people and logs."""
-    url = re.sub(r"^([\w+]+://[^:@/?]*):.*@", r"\1:***@", url)
-    return re.sub(r"\?.*", "?***", url)

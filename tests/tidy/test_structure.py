@@ -17,7 +17,8 @@ ROOMS = {
     "feed": {"model"},
     "rpc": {"model", "feed", "telemetry", "generated"},
     "telemetry": {"model"},
-    "settings": {"model"},
+    "options": set(),
+    "settings": {"model", "options"},
     "watch": {"model", "settings", "store", "telemetry"},
     "bootstrap": {"model", "rpc", "settings", "store", "telemetry", "watch"},
     "cli": {"model", "feed", "rpc", "settings", "store", "telemetry", "bootstrap"},
@@ -39,7 +40,7 @@ LIBRARIES = {
     "rich": {"cli"},
     "aiohttp": {"telemetry"},
     "prometheus_client": {"telemetry"},
-    "pydantic": {"settings"},
+    "pydantic": {"options", "settings"},
 }
 """Which rooms may import a library that has a room of its own."""
 

@@ -2,9 +2,10 @@
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
-from tests.backends import Backend, Counts, RealClock, client_of, link_to, soon
+from tests.backends import LIMITS, Backend, Counts, RealClock, client_of, link_to, soon
 from tests.servers import REAL_SERVERS, RedisServer, running
 
 from leasehold.model.errors import StoreUnavailableError
@@ -12,6 +13,7 @@ from leasehold.model.finding import Finding
 from leasehold.store import keys, lane, safety
 from leasehold.store.link import Link
 from leasehold.store.marker import Marker
+from leasehold.store.topology import open_link
 
 LIMITED = ("-config", "-info", "-wait")
 
@@ -27,7 +29,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[RedisServer]:
 async def opened(server: RedisServer) -> AsyncIterator[Backend]:
     """Open the store on a server."""
     async with client_of(server.url) as redis, link_to(server.url, retries=2) as link:
-        yield Backend(redis, link, RealClock())
+        yield Backend(redis, link, RealClock(), lambda: open_link(server.url, LIMITS))
 
 
 async def restart(server: RedisServer, backend: Backend) -> None:
@@ -87,7 +89,7 @@ async def test_look_as_a_user_who_may_not_ask_warns_and_raises_nothing(
     """
     async with opened(server) as backend, link_to(server.url, counts := Counts()) as link:
         await backend.redis.execute_command("ACL", "SETUSER", "default", *LIMITED)
-        wanted = Backend(backend.redis, link, RealClock())
+        wanted = replace(backend, link=link)
         monkeypatch.setattr(lane, "_LEAST_AGE_S", 0)
         for _ in range(3):
             findings = await found(link)

@@ -1,4 +1,4 @@
-"""Where a listener listens."""
+"""Hosts and ports."""
 
 import ipaddress
 import re
@@ -8,18 +8,10 @@ LAST_PORT = 65_535
 
 
 class Address(NamedTuple):
-    """A host and a port."""
+    """Where a server listens."""
 
     host: str
     port: int
-
-    @classmethod
-    def parse(cls, text: str) -> "Address":
-        """Read ``host:port``; ValueError if it is none."""
-        match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\[\]:\s]+)):([0-9]{1,5})", text)
-        if not match or int(match[3]) > LAST_PORT:
-            raise ValueError("is not an address")
-        return cls(match[1] or match[2], int(match[3]))
 
     @property
     def is_loopback(self) -> bool:
@@ -31,3 +23,11 @@ class Address(NamedTuple):
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def parse_address(text: str) -> Address:
+    """Read host and port, IPv6 in brackets; ValueError if it is anything else."""
+    match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\[\]:\s]+)):([0-9]{1,5})", text)
+    if not match or int(match[3]) > LAST_PORT:
+        raise ValueError("is not an address")
+    return Address(match[1] or match[2], int(match[3]))
