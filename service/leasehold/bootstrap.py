@@ -63,7 +63,7 @@ async def serve(settings: Settings, redis_url: str, announce: Callable[[Serving]
         terms, is_strict = settings.lease_terms(), settings.inventory == "strict"
         known = Findings(filter(None, settings.ready_requires.split(",")))
         watch = Watch(settings, link, known)
-        store = RedisStore(link, terms, is_strict=is_strict, taking=watch.guard(link))
+        store = RedisStore(link, terms, is_strict=is_strict, taking=watch.guard())
         readiness = _readiness(settings, store, known)
         calls = CallInterceptor(server.RULES)
         limits = {"max_slot_s": settings.max_slot_s, "call_timeout_s": settings.call_timeout_s}

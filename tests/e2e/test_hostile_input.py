@@ -18,7 +18,7 @@ from tests.servers import running
 from tests.service import now_ms, serving
 
 from leasehold.generated.ext.maps.booking.partner.v2 import booking_service_pb2 as pb
-from leasehold.store.keys import MARKER_KEY
+from leasehold.store.keys import marker_key
 
 hostile_ids = st.one_of(
     st.text("{}:#%/ .\\'\"*?[]\u00e9\U0001f388", min_size=0, max_size=8),
@@ -55,7 +55,7 @@ class Target:
 
     def key_count(self) -> int:
         """Return how many keys there are, but for the marker, which comes by itself."""
-        return len(set(self.store.scan_iter()) - {MARKER_KEY})
+        return len(set(self.store.scan_iter()) - {marker_key("")})
 
 
 @pytest.fixture(scope="module")

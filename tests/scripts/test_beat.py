@@ -13,9 +13,9 @@ from leasehold.store import keys, scripts
 @pytest.fixture
 async def store(backend: Backend) -> AsyncIterator[Backend]:
     """A store without a marker."""
-    await backend.redis.delete(keys.MARKER_KEY)
+    await backend.redis.delete(keys.marker_key(""))
     yield backend
-    await backend.redis.delete(keys.MARKER_KEY)
+    await backend.redis.delete(keys.marker_key(""))
 
 
 @dataclass
@@ -33,7 +33,7 @@ class Process:
         arguments = [self.name, f"{self.name}{self.beats}", *self.known]
         beat = scripts.load("beat")
         status, *known, lost_at_ms = await self.store.link.run(
-            beat, [keys.MARKER_KEY], arguments, soon()
+            beat, [keys.marker_key("")], arguments, soon()
         )
         if not answer_is_lost:
             self.known = known
@@ -55,12 +55,12 @@ class Snapshot:
     @classmethod
     async def of(cls, store: Backend) -> "Snapshot":
         """Take one now."""
-        return cls(store, await store.redis.hgetall(keys.MARKER_KEY))
+        return cls(store, await store.redis.hgetall(keys.marker_key("")))
 
     async def restore(self) -> None:
         """Go back to it."""
-        await self.store.redis.delete(keys.MARKER_KEY)
-        await self.store.redis.hset(keys.MARKER_KEY, mapping=self.fields)
+        await self.store.redis.delete(keys.marker_key(""))
+        await self.store.redis.hset(keys.marker_key(""), mapping=self.fields)
 
 
 async def later(store: Backend) -> None:
@@ -77,7 +77,7 @@ async def test_beat_without_a_marker_makes_one_that_every_process_takes_over(
     assert await one.beat() == ("created", 0)
     assert [await other.beat(), await one.beat(), await other.beat()] == [("advanced", 0)] * 3
     assert one.data_set == other.data_set == "a1"
-    assert await store.redis.pttl(keys.MARKER_KEY) == -1
+    assert await store.redis.pttl(keys.marker_key("")) == -1
 
 
 async def test_beat_that_repeats_an_unanswered_one_loses_nothing(store: Backend) -> None:
@@ -98,7 +98,7 @@ async def test_beat_after_a_flush_is_lost_for_every_process_and_from_one_moment(
         await process.beat()
     before_ms = await store.now_ms()
     await later(store)
-    await store.redis.delete(keys.MARKER_KEY)
+    await store.redis.delete(keys.marker_key(""))
 
     status, lost_at_ms = await one.beat()
     assert status == "lost"
@@ -114,7 +114,7 @@ async def test_beat_of_a_stranger_after_a_flush_hides_no_loss(store: Backend) ->
     process, stranger = Process(store, "a"), Process(store, "b")
     await process.beat()
     await later(store)
-    await store.redis.delete(keys.MARKER_KEY)
+    await store.redis.delete(keys.marker_key(""))
 
     assert await stranger.beat() == ("created", 0)
     made_at_ms = stranger.known[2]
@@ -165,7 +165,7 @@ async def test_beat_on_another_older_data_set_went_back_from_now(store: Backend)
     await process.beat()
     snapshot = await Snapshot.of(store)
     await later(store)
-    await store.redis.delete(keys.MARKER_KEY)
+    await store.redis.delete(keys.marker_key(""))
     _, first_lost_at_ms = await process.beat()
     await later(store)
     await snapshot.restore()
@@ -182,4 +182,4 @@ async def test_beat_of_a_process_that_was_away_for_long_loses_nothing(store: Bac
     for _ in range(600):
         await busy.beat()
     assert await away.beat() == ("advanced", 0)
-    assert await store.redis.hlen(keys.MARKER_KEY) == 5 + 256
+    assert await store.redis.hlen(keys.marker_key("")) == 5 + 256

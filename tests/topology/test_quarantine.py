@@ -12,7 +12,7 @@ from leasehold.model import ids
 from leasehold.model.booking import BookingStatus, CreateBooking, UpdateBooking
 from leasehold.model.errors import QuarantinedError
 from leasehold.model.lease import CreateLease
-from leasehold.store.marker import Guard, Marker
+from leasehold.store.markers import Guard, Markers
 from leasehold.store.redis_store import RedisStore
 
 HOLD_MS = 60_000
@@ -23,7 +23,7 @@ class Pod:
     """What one process with quarantine has."""
 
     backend: Backend
-    marker: Marker
+    marker: Markers
     store: RedisStore
 
 
@@ -37,7 +37,7 @@ async def backend() -> AsyncIterator[Backend]:
 
 def pod(backend: Backend, hold_ms: int = HOLD_MS) -> Pod:
     """Start one more process."""
-    marker = Marker(backend.link, hold_ms, on_loss=lambda: None)
+    marker = Markers(backend.link, hold_ms, on_loss=lambda: None)
     return Pod(backend, marker, RedisStore(backend.link, TERMS, taking=Guard(backend.link, marker)))
 
 

@@ -115,7 +115,7 @@ async def test_look_as_a_user_who_lacks_commands_names_them(server: RedisServer)
             permissions = (await found(backend.link))["permissions"]
             assert permissions.state == "failed"
             assert set(permissions.detail.lower().split()) >= set(denied)
-            assert not await backend.redis.exists(keys.PROBE_KEY)
+            assert not await backend.redis.exists(keys.probe_key(""))
 
         await backend.redis.execute_command("ACL", "SETUSER", "default", "-eval", "-evalsha")
         assert (await found(backend.link))["permissions"].state == "failed"

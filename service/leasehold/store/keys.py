@@ -13,18 +13,25 @@ from leasehold.model.slot import Slot
 FEED_KEY = "feed"
 """The feed that was imported last; it lies where its own name takes it."""
 
-MARKER_KEY = "marker"
-"""What tells one data set from another, and from an older state of itself. It has no TTL."""
-
-PROBE_KEY = "slot:{probe}:probe"
-"""Where permissions are tried out; no slot is called so."""
-
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SLOT_TEXT = re.compile(
     r"(?P<service>[^:]*):(?P<start>[^/]*)"
     r"/PT(?:(?P<hours>\d+)H)?(?:(?P<minutes>\d+)M)?(?:(?P<seconds>\d+)S)?"
     r":(?P<staff>[^:]*):(?P<room>[^:]*):(?P<party_size>\d+)"
 )
+
+
+def marker_key(tag: str) -> str:
+    """Name what tells one data set from another, and from an older state of itself.
+
+    Of a cluster each shard has one, with a tag of its own; a single server has no tag.
+    """
+    return f"marker:{{{tag}}}" if tag else "marker"
+
+
+def probe_key(tag: str) -> str:
+    """Name where permissions are tried out; no slot is called so."""
+    return f"slot:{{{tag}}}:probe"
 
 
 def lease_key(merchant_id: str, lease_suffix: str) -> str:

@@ -31,7 +31,7 @@ class BeatStatus(StrEnum):
 
 
 class Runner(Protocol):
-    """Runs scripts on the node that has the marker."""
+    """Runs scripts; a Link does."""
 
     async def run(
         self, script: Script, keys: list[str], arguments: list[Word], deadline: Deadline
@@ -41,14 +41,17 @@ class Runner(Protocol):
 
 
 class Marker:
-    """What one process knows of the data set of one node.
+    """What one process knows of the data set of one server, or one shard of a cluster.
 
     ``hold_ms`` is the longest hold: so long after a loss something may be given that is held.
     ``on_loss`` is called whenever this process has noticed one.
     """
 
-    def __init__(self, node: Runner, hold_ms: int, *, on_loss: Callable[[], object]) -> None:
-        self._node = node
+    def __init__(
+        self, link: Runner, hold_ms: int, tag: str = "", *, on_loss: Callable[[], object]
+    ) -> None:
+        self._link = link
+        self._key = keys.marker_key(tag)
         self._hold_ms = hold_ms
         self._on_loss = on_loss
         self._beat = scripts.load("beat")
@@ -120,7 +123,7 @@ class Marker:
     async def _run(self, deadline: Deadline) -> Reply:
         known: list[Word] = [self._known_id, self._known_beat, self._known_at_ms]
         arguments = [self._process, secrets.token_hex(8), *known]
-        return await self._node.run(self._beat, [keys.MARKER_KEY], arguments, deadline)
+        return await self._link.run(self._beat, [self._key], arguments, deadline)
 
     def _tell(self, status: BeatStatus, data_set: str, lost_at_ms: int) -> None:
         match status:
@@ -145,24 +148,6 @@ class Marker:
         ends_at = _text(lost_at_ms + self._hold_ms)
         detail = f"lost at {_text(lost_at_ms)}; until {ends_at} what is free may have been held"
         return Finding("data", "warning", detail)
-
-
-class Guard:
-    """Runs scripts that take a free spot, or tell of one, while that can be trusted."""
-
-    def __init__(self, node: Runner, marker: Marker) -> None:
-        self._node = node
-        self._marker = marker
-
-    async def run(
-        self, script: Script, keys: list[str], arguments: list[Word], deadline: Deadline
-    ) -> Reply:
-        """Run a script as the node does; raises as Marker.admit does, too."""
-        await self._marker.admit(deadline)
-        reply = await self._node.run(script, keys, arguments, deadline)
-        # It may come from another store than was looked at before, empty and all too free.
-        await self._marker.admit(deadline)
-        return reply
 
 
 def _text(at_ms: int) -> str:

@@ -1,9 +1,10 @@
 """What a store's own settings put at risk; a store that does not tell is a warning, no error."""
 
+import asyncio
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from redis.exceptions import ResponseError
 
@@ -11,7 +12,8 @@ from leasehold.model.deadline import Deadline
 from leasehold.model.errors import StoreTrouble, StoreUnavailableError
 from leasehold.model.finding import Finding, State
 from leasehold.store import keys, scripts
-from leasehold.store.marker import Runner
+from leasehold.store.findings import merge
+from leasehold.store.link import Link, Node
 
 _OLDEST = (6, 2)
 _LONGEST_OFFSET_S = 1
@@ -20,12 +22,24 @@ _NEITHER_TOLD = "unknown: neither INFO nor CONFIG is allowed"
 _CONFIG = ("maxmemory-policy", "appendonly", "appendfsync", "save", "min-replicas-to-write")
 
 
-class Node(Runner, Protocol):
-    """One primary of the store; a Link to a single server is one."""
+@dataclass(frozen=True, slots=True)
+class _Shard:
+    """One primary, and a way to name keys of it."""
 
-    async def read(self, *words: str, deadline: Deadline) -> Any:
-        """Run a command that changes nothing."""
-        ...
+    link: Link
+    node: Node
+    tag: str
+
+    async def ask(self, deadline: Deadline, *words: str) -> Any | None:
+        """Return the answer to a command, or None if the server does not allow or know it."""
+        try:
+            return await self.link.read_on(self.node, *words, deadline=deadline)
+        except ResponseError:
+            return None
+        except StoreUnavailableError as error:
+            if error.trouble is StoreTrouble.ACCESS_DENIED:
+                return None
+            raise
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,19 +58,24 @@ class Told:
     """How far the server's clock is ahead of this process'; negative if it is behind."""
 
 
-async def look(node: Node, deadline: Deadline) -> list[Finding]:
-    """Ask a server about itself and return what its answers mean.
+async def look(link: Link, deadline: Deadline) -> list[Finding]:
+    """Ask every primary about itself and return what its answers mean.
 
-    Raises as Link.run does when the server does not answer at all.
+    Raises as Link.run does when one does not answer at all.
     """
-    told = Told(
-        info=_parse_info(await _ask(node, deadline, "INFO")),
-        config=await _ask_config(node, deadline),
-        can_wait=await _ask(node, deadline, "WAIT", "0", "1") is not None,
-        denied=await _denied(node, deadline),
-        ahead_s=await _ask_clock(node, deadline),
+    shards = [_Shard(link, node, tag) for tag, node in (await link.shards(deadline)).items()]
+    told = await asyncio.gather(*(_ask_all(shard, deadline) for shard in shards))
+    return merge({shard.node.address: judge(it) for shard, it in zip(shards, told, strict=True)})
+
+
+async def _ask_all(shard: _Shard, deadline: Deadline) -> Told:
+    return Told(
+        info=_parse_info(await shard.ask(deadline, "INFO")),
+        config=await _ask_config(shard, deadline),
+        can_wait=await shard.ask(deadline, "WAIT", "0", "1") is not None,
+        denied=await _denied(shard, deadline),
+        ahead_s=await _ask_clock(shard, deadline),
     )
-    return judge(told)
 
 
 def judge(told: Told) -> list[Finding]:
@@ -71,23 +90,11 @@ def judge(told: Told) -> list[Finding]:
     ]
 
 
-async def _ask(node: Node, deadline: Deadline, *words: str) -> Any | None:
-    """Return the answer to a command, or None if the server does not allow or know it."""
-    try:
-        return await node.read(*words, deadline=deadline)
-    except ResponseError:
-        return None
-    except StoreUnavailableError as error:
-        if error.trouble is StoreTrouble.ACCESS_DENIED:
-            return None
-        raise
-
-
-async def _ask_config(node: Node, deadline: Deadline) -> dict[str, str]:
+async def _ask_config(shard: _Shard, deadline: Deadline) -> dict[str, str]:
     config: dict[str, str] = {}
     for name in _CONFIG:
         # One after the other: Redis 6.2 takes one name only.
-        flat = await _ask(node, deadline, "CONFIG", "GET", name)
+        flat = await shard.ask(deadline, "CONFIG", "GET", name)
         pairs = (
             flat.items() if isinstance(flat, dict) else zip(*[iter(flat or ())] * 2, strict=True)
         )
@@ -95,9 +102,9 @@ async def _ask_config(node: Node, deadline: Deadline) -> dict[str, str]:
     return config
 
 
-async def _ask_clock(node: Node, deadline: Deadline) -> float | None:
+async def _ask_clock(shard: _Shard, deadline: Deadline) -> float | None:
     asked_at_s = time.time()
-    answer = await _ask(node, deadline, "TIME")
+    answer = await shard.ask(deadline, "TIME")
     if answer is None:
         return None
     seconds, microseconds = answer
@@ -105,10 +112,10 @@ async def _ask_clock(node: Node, deadline: Deadline) -> float | None:
     return int(seconds) + int(microseconds) / 1e6 - (asked_at_s + time.time()) / 2
 
 
-async def _denied(node: Node, deadline: Deadline) -> str | None:
+async def _denied(shard: _Shard, deadline: Deadline) -> str | None:
     script = scripts.load("check_permissions")
     try:
-        _, denied = await node.run(script, [keys.PROBE_KEY], [], deadline)
+        _, denied = await shard.link.run(script, [keys.probe_key(shard.tag)], [], deadline)
     except ResponseError:
         return None
     except StoreUnavailableError as error:
@@ -141,7 +148,7 @@ def _version(told: Told) -> Judgement:
 
 def _permissions(told: Told) -> Judgement:
     if told.denied is None:
-        return "failed", f"no script may be run, or not on keys such as {keys.PROBE_KEY}"
+        return "failed", f"no script may be run, or not on keys such as {keys.probe_key('')}"
     if told.denied:
         return "failed", f"scripts may not use {told.denied}"
     return "ok", "scripts may use every command that they need"
