@@ -13,6 +13,7 @@ import leasehold
 from leasehold import settings as settings_module
 from leasehold.model.address import Address
 from leasehold.model.deadline import Deadline
+from leasehold.model.finding import Finding
 from leasehold.rpc import server
 from leasehold.rpc.calls import CallInterceptor
 from leasehold.rpc.health import Health
@@ -25,7 +26,9 @@ from leasehold.store.redis_inventory import RedisInventory
 from leasehold.store.redis_store import RedisStore
 from leasehold.store.topology import Access, open_link
 from leasehold.telemetry import metrics, ops_http
-from leasehold.telemetry.readiness import Finding, Readiness
+from leasehold.telemetry.findings import Findings
+from leasehold.telemetry.readiness import Readiness
+from leasehold.watch import Watch
 
 _log = structlog.get_logger()
 
@@ -55,10 +58,13 @@ async def serve(settings: Settings, redis_url: str, announce: Callable[[Serving]
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with AsyncExitStack() as stack:
-        link = _open_link(settings, redis_url, stack)
+        watch: Watch  # It is made from the link, and told by it.
+        link = _open_link(settings, redis_url, stack, lambda: watch.reconnected())  # noqa: PLW0108
         terms, is_strict = settings.lease_terms(), settings.inventory == "strict"
-        store = RedisStore(link, terms, is_strict=is_strict)
-        readiness = _readiness(settings, store)
+        known = Findings(filter(None, settings.ready_requires.split(",")))
+        watch = Watch(settings, link, known)
+        store = RedisStore(link, terms, is_strict=is_strict, taking=watch.guard())
+        readiness = _readiness(settings, store, known)
         calls = CallInterceptor(server.RULES)
         limits = {"max_slot_s": settings.max_slot_s, "call_timeout_s": settings.call_timeout_s}
         v2 = v2_servicer.BookingServicer(store, **limits)
@@ -82,16 +88,20 @@ async def serve(settings: Settings, redis_url: str, announce: Callable[[Serving]
             operators=await _start(operators, settings, "operator_listen"),
             ops=await _start_ops(settings, readiness, stack),
         )
-        following = asyncio.create_task(readiness.follow_store())
+        following = {asyncio.create_task(readiness.follow_store()), *watch.start()}
         announce(serving)
+        if not is_strict:
+            known.note(_EVERY_SLOT_EXISTS)
         stopped = asyncio.create_task(stop.wait())
-        await asyncio.wait({stopped, following}, return_when=asyncio.FIRST_COMPLETED)
-        if following.done():
-            # Readiness that nobody updates would be a lie, so the process ends with it.
-            following.result()
+        await asyncio.wait({stopped, *following}, return_when=asyncio.FIRST_COMPLETED)
+        for each in following:
+            if each.done():
+                # Readiness that nobody updates would be a lie, so the process ends with it.
+                each.result()
         await _drain(readiness, calls, [partners, operators], settings.drain_grace_s)
+        watch.stop()
         # The store is closed next, and had better not be asked any more by then.
-        await asyncio.wait({following}, timeout=_LAST_WORDS_S)
+        await asyncio.wait(following, timeout=_LAST_WORDS_S)
         _log.info("stopped")
 
 
@@ -104,7 +114,16 @@ async def open_inventory(settings: Settings) -> AsyncIterator[RedisInventory]:
         yield RedisInventory(link, settings.lease_terms().retention_ms)
 
 
-def _open_link(settings: Settings, url: str, stack: AsyncExitStack) -> Link:
+def _open_link(
+    settings: Settings,
+    url: str,
+    stack: AsyncExitStack,
+    on_reconnect: Callable[[], object] = lambda: None,
+) -> Link:
+    def reconnected() -> None:
+        metrics.link_reconnects.inc()
+        on_reconnect()
+
     limits = Limits(
         connections=settings.redis_connections,
         max_in_flight=settings.redis_max_in_flight,
@@ -126,21 +145,20 @@ def _open_link(settings: Settings, url: str, stack: AsyncExitStack) -> Link:
         limits,
         access,
         on_resend=metrics.link_resent.inc,
-        on_reconnect=metrics.link_reconnects.inc,
+        on_reconnect=reconnected,
     )
     metrics.link_in_flight.set_function(lambda: link.in_flight)
     stack.push_async_callback(link.close)
     return link
 
 
-def _readiness(settings: Settings, store: RedisStore) -> Readiness:
+def _readiness(settings: Settings, store: RedisStore, known: Findings) -> Readiness:
     metrics.build_info.labels(leasehold.__version__).set(1)
-    warnings = [] if settings.inventory == "strict" else [_EVERY_SLOT_EXISTS]
 
     async def ping() -> None:
         await store.ping(Deadline.within(settings.call_timeout_s, None))
 
-    return Readiness(ping, settings.unready_after_s, tuple(warnings))
+    return Readiness(ping, settings.unready_after_s, known)
 
 
 async def _start(listener: grpc.aio.Server, settings: Settings, name: str) -> Address:

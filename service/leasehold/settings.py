@@ -12,7 +12,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from leasehold.model import store_url
 from leasehold.model.address import LAST_PORT, Address, parse_address
+from leasehold.model.finding import FINDING_NAMES
 from leasehold.model.lease import LeaseTerms
+from leasehold.options import allow, count, file, number, seconds
 
 PREFIX = "LEASEHOLD_"
 _DAY_S = 86_400
@@ -28,39 +30,17 @@ def _check_store_url(url: str) -> str:
     return url
 
 
+def _check_findings(text: str) -> str:
+    unknown = set(text.split(",")) - {*FINDING_NAMES, ""}
+    if unknown:
+        raise ValueError(f"names no finding: {', '.join(sorted(unknown))}")
+    return text
+
+
 AddressText = Annotated[str, AfterValidator(_check_address)]
 Seconds = float
+_FINDINGS = f"any of {', '.join(FINDING_NAMES)}, with commas between"
 _ADDRESS = "host:port; port 0 takes any free one"
-
-
-def _seconds(default: float, least: float, most: float, description: str) -> Any:
-    return Field(
-        default=default,
-        ge=least,
-        le=most,
-        description=description,
-        json_schema_extra=_allow(f"{_number(least)} to {_number(most)} seconds"),
-    )
-
-
-def _count(default: int, least: int, most: int, description: str) -> Any:
-    allow = _allow(f"{least} to {most}")
-    return Field(
-        default=default, ge=least, le=most, description=description, json_schema_extra=allow
-    )
-
-
-def _file(description: str) -> Any:
-    return Field(default=None, description=description, json_schema_extra=_allow("a file"))
-
-
-def _number(value: float) -> str:
-    return f"{value:.3f}".rstrip("0").rstrip(".")
-
-
-def _allow(allowed: str) -> dict[str, Any]:
-    """Say in words what a setting takes; documents and refusals quote it."""
-    return {"allowed": allowed}
 
 
 class Settings(BaseSettings):
@@ -71,113 +51,127 @@ class Settings(BaseSettings):
     listen: AddressText = Field(
         default="127.0.0.1:50051",
         description="Partner listener: BookingService v2 and v0, and health.",
-        json_schema_extra=_allow(_ADDRESS),
+        json_schema_extra=allow(_ADDRESS),
     )
     operator_listen: AddressText = Field(
         default="127.0.0.1:50052",
         description="Operators' listener: health and reflection.",
-        json_schema_extra=_allow(_ADDRESS),
+        json_schema_extra=allow(_ADDRESS),
     )
     ops_listen: AddressText = Field(
         default="127.0.0.1:9464",
         description="Ops HTTP: /metrics, /livez, /readyz and /config.",
-        json_schema_extra=_allow(_ADDRESS),
+        json_schema_extra=allow(_ADDRESS),
     )
     allow_plaintext: bool = Field(
         default=False,
         description="Allow listeners beyond loopback although they have no TLS.",
-        json_schema_extra=_allow("true or false"),
+        json_schema_extra=allow("true or false"),
     )
     reflection: Literal["auto", "on", "off"] = Field(
         default="auto",
         description="gRPC reflection; auto means on loopback only.",
-        json_schema_extra=_allow("auto, on or off"),
+        json_schema_extra=allow("auto, on or off"),
     )
     redis_url: Annotated[str, AfterValidator(_check_store_url)] | None = Field(
         default=None,
         description="The store. Required, unless `serve --embedded` brings its own.",
-        json_schema_extra=_allow(
+        json_schema_extra=allow(
             "redis://, redis+sentinel:// or redis+cluster:// URL, with rediss for TLS; unix:// URL"
         ),
     )
-    redis_password_file: FilePath | None = _file("Holds the store's password, instead of the URL.")
+    redis_password_file: FilePath | None = file("Holds the store's password, instead of the URL.")
     redis_sentinel_username: str | None = Field(
         default=None,
         description="User name at the Sentinels; that of the URL is for the store alone.",
-        json_schema_extra=_allow("text"),
+        json_schema_extra=allow("text"),
     )
     redis_sentinel_password: SecretStr | None = Field(
         default=None,
         description="Password at the Sentinels.",
-        json_schema_extra=_allow("text"),
+        json_schema_extra=allow("text"),
     )
-    redis_ca_file: FilePath | None = _file(
+    redis_ca_file: FilePath | None = file(
         "Authorities to trust for the store's TLS; without it those of the machine."
     )
-    redis_cert_file: FilePath | None = _file("Certificate to show to the store, with its chain.")
-    redis_key_file: FilePath | None = _file("Private key of that certificate.")
-    redis_connect_timeout_s: Seconds = _seconds(
+    redis_cert_file: FilePath | None = file("Certificate to show to the store, with its chain.")
+    redis_key_file: FilePath | None = file("Private key of that certificate.")
+    redis_connect_timeout_s: Seconds = seconds(
         0.5, 0.01, 60, "Longest time to open a connection to the store."
     )
-    redis_timeout_s: Seconds = _seconds(
+    redis_timeout_s: Seconds = seconds(
         0.5, 0.01, 60, "Longest silence of the store while an answer is due."
     )
-    redis_retries: int = _count(
+    redis_retries: int = count(
         2, 0, 100, "How often a repeatable command is sent again, within the call's deadline."
     )
-    redis_connections: int = _count(
+    redis_connections: int = count(
         1, 1, 64, "Connections to the store; each carries many commands at a time."
     )
-    redis_max_in_flight: int = _count(
+    redis_max_in_flight: int = count(
         4096, 1, 1_000_000, "Most commands that wait for the store at a time; more are refused."
     )
-    call_timeout_s: Seconds = _seconds(
+    call_timeout_s: Seconds = seconds(
         3, 0.05, 60, "Longest time for one call, whatever deadline the caller sets."
     )
-    min_lease_s: Seconds = _seconds(1, 0.05, 86_400, "Nothing shorter is granted.")
-    max_lease_s: Seconds = _seconds(900, 0.05, 7 * _DAY_S, "Nothing longer is granted.")
-    lease_retention_s: Seconds = _seconds(
+    min_lease_s: Seconds = seconds(1, 0.05, 86_400, "Nothing shorter is granted.")
+    max_lease_s: Seconds = seconds(900, 0.05, 7 * _DAY_S, "Nothing longer is granted.")
+    lease_retention_s: Seconds = seconds(
         3600, 1, 366 * _DAY_S, "How long a lease is remembered after its hold has ended."
     )
-    booking_retention_s: Seconds = _seconds(
+    booking_retention_s: Seconds = seconds(
         7 * _DAY_S, 1, 3660 * _DAY_S, "How long a booking is remembered after its slot has ended."
     )
-    max_slot_s: Seconds = _seconds(31 * _DAY_S, 1, 366 * _DAY_S, "Longest duration of a slot.")
-    max_advance_s: Seconds = _seconds(
+    max_slot_s: Seconds = seconds(31 * _DAY_S, 1, 366 * _DAY_S, "Longest duration of a slot.")
+    max_advance_s: Seconds = seconds(
         731 * _DAY_S, 60, 3660 * _DAY_S, "How far ahead a slot may start."
     )
     inventory: Literal["open", "strict"] = Field(
         default="open",
         description="Which slots exist: with open, every well-formed future slot exists once;"
         " with strict, those that `leasehold inventory load` brought.",
-        json_schema_extra=_allow("open or strict"),
+        json_schema_extra=allow("open or strict"),
     )
-    unready_after_s: Seconds = _seconds(
+    unready_after_s: Seconds = seconds(
         5, 0, 3600, "How long the store may be away before health and readiness turn."
     )
-    drain_grace_s: Seconds = _seconds(
+    check_interval_s: Seconds = seconds(
+        30, 0.05, 3600, "How often the store is asked about its own settings."
+    )
+    ready_requires: Annotated[str, AfterValidator(_check_findings)] = Field(
+        default="",
+        description="Findings that must be ok before health and readiness turn good.",
+        json_schema_extra={**allow(_FINDINGS), "default": "none"},
+    )
+    quarantine: Literal["off", "on"] = Field(
+        default="off",
+        description="With on, nothing new is held or booked after a loss of data, until"
+        " LEASEHOLD_MAX_LEASE_S has passed.",
+        json_schema_extra=allow("off or on"),
+    )
+    drain_grace_s: Seconds = seconds(
         10, 0, 3600, "How long running calls may take to finish after SIGTERM."
     )
     embedded_dir: Path = Field(
         default=Path(platformdirs.user_data_dir("leasehold")) / "embedded",
         description="Where the embedded store keeps its data.",
         json_schema_extra={
-            **_allow("a directory"),
+            **allow("a directory"),
             "default": "leasehold/embedded in the user's data directory",
         },
     )
-    embedded_port: int = _count(
+    embedded_port: int = count(
         6390, 0, LAST_PORT, "Port of the embedded store on 127.0.0.1; 0 takes any free one."
     )
     log_format: Literal["console", "json"] = Field(
         default="console",
         description="How log lines are written.",
-        json_schema_extra=_allow("console or json"),
+        json_schema_extra=allow("console or json"),
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info",
         description="The least important log lines to write.",
-        json_schema_extra=_allow("debug, info, warning or error"),
+        json_schema_extra=allow("debug, info, warning or error"),
     )
 
     @model_validator(mode="after")
@@ -190,8 +184,8 @@ class Settings(BaseSettings):
     def _contradictions(self) -> Iterator[str]:
         if self.min_lease_s > self.max_lease_s:
             yield (
-                f"{PREFIX}MIN_LEASE_S ({_number(self.min_lease_s)}) is above"
-                f" {PREFIX}MAX_LEASE_S ({_number(self.max_lease_s)});"
+                f"{PREFIX}MIN_LEASE_S ({number(self.min_lease_s)}) is above"
+                f" {PREFIX}MAX_LEASE_S ({number(self.max_lease_s)});"
                 " the first must not be the larger"
             )
         open_ones = [name for name in _LISTENERS if not self.address(name).is_loopback]
@@ -308,7 +302,7 @@ def _plain(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):
-        return _number(value)
+        return number(value)
     if isinstance(value, SecretStr):
         return "***"
     return "" if value is None else str(value)

@@ -15,7 +15,12 @@ from tests.rpc.conftest import CALL_TIMEOUT_S, FrontEnd
 
 from leasehold.generated.ext.maps.booking.partner.v2 import booking_service_pb2 as v2_pb
 from leasehold.model.deadline import Deadline
-from leasehold.model.errors import DeadlinePassedError, StoreTrouble, StoreUnavailableError
+from leasehold.model.errors import (
+    DeadlinePassedError,
+    QuarantinedError,
+    StoreTrouble,
+    StoreUnavailableError,
+)
 from leasehold.model.lease import CreateLease, CreateLeaseOutcome
 from leasehold.model.store import LeaseStore
 
@@ -53,6 +58,18 @@ async def test_trouble_of_the_store_is_unavailable_with_retry_info(
     assert failure.code is grpc.StatusCode.UNAVAILABLE
     assert failure.reason == trouble.value
     assert failure.detail(error_details_pb2.RetryInfo).retry_delay.seconds == 1
+
+
+async def test_quarantine_is_unavailable_until_it_ends(serve: Serve, failing: FailingStore) -> None:
+    """A loss of data is no taken slot, and RetryInfo says when grants go on."""
+    failing.error = QuarantinedError(899.5)
+    front = await serve(failing)
+
+    failure = await failure_of(front.v2.CreateLease(lease_request(failing.now_ms)))
+
+    assert (failure.code, failure.reason) == (grpc.StatusCode.UNAVAILABLE, "STORE_QUARANTINED")
+    delay = failure.detail(error_details_pb2.RetryInfo).retry_delay
+    assert (delay.seconds, delay.nanos) == (899, 500_000_000)
 
 
 async def test_lost_time_is_deadline_exceeded(serve: Serve, failing: FailingStore) -> None:

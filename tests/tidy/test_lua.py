@@ -7,6 +7,7 @@ from leasehold.model.booking import CreateBookingStatus, UpdateBookingStatus
 from leasehold.model.inventory import CheckAvailabilityStatus, CommitStatus
 from leasehold.model.lease import CreateLeaseStatus
 from leasehold.store import scripts
+from leasehold.store.marker import BeatStatus
 
 OUTCOMES = {
     "create_lease": list(CreateLeaseStatus),
@@ -20,6 +21,8 @@ OUTCOMES = {
     "drop_inventory": ["merchant_unknown", "dropped"],
     "note_feed": ["over", "noted"],
     "forget_feed": ["forgotten"],
+    "beat": list(BeatStatus),
+    "check_permissions": ["checked"],
 }
 """The set of outcomes that Python knows of each script."""
 
@@ -94,3 +97,13 @@ def test_the_documentation_names_the_script(script: scripts.Script) -> None:
 
     assert f"## {script.name}" in text
     assert [name for name in script.header.statuses if f"`{name}`" not in text] == []
+
+
+def test_check_permissions_tries_every_command_of_the_scripts() -> None:
+    """A command that a script uses, and nobody tries out beforehand, is denied in a call."""
+    tried = set(
+        re.findall(r"^  \{'([A-Z]+)'", code(scripts.load("check_permissions")), re.MULTILINE)
+    )
+    sources = "".join(code(scripts.load(name)) for name in scripts.names())
+
+    assert tried >= set(re.findall(r"redis\.p?call\('([A-Z]+)'", sources))

@@ -16,9 +16,11 @@ ROOMS = {
     "store": {"model"},
     "feed": {"model"},
     "rpc": {"model", "feed", "telemetry", "generated"},
-    "telemetry": set(),
-    "settings": {"model"},
-    "bootstrap": {"model", "rpc", "settings", "store", "telemetry"},
+    "telemetry": {"model"},
+    "options": set(),
+    "settings": {"model", "options"},
+    "watch": {"model", "settings", "store", "telemetry"},
+    "bootstrap": {"model", "rpc", "settings", "store", "telemetry", "watch"},
     "cli": {"model", "feed", "rpc", "settings", "store", "telemetry", "bootstrap"},
     "generated": {"generated"},
     "__main__": {"cli"},
@@ -38,7 +40,7 @@ LIBRARIES = {
     "rich": {"cli"},
     "aiohttp": {"telemetry"},
     "prometheus_client": {"telemetry"},
-    "pydantic": {"settings"},
+    "pydantic": {"options", "settings"},
 }
 """Which rooms may import a library that has a room of its own."""
 

@@ -12,6 +12,8 @@ import redis
 from tests.backends import Backend, RealClock, client_of, link_to, soon
 from tests.servers import REAL_SERVERS, RedisServer, poll, running
 
+from leasehold.model import ids
+from leasehold.model.booking import BookingStatus, CreateBooking, UpdateBooking
 from leasehold.model.errors import StoreTrouble, StoreUnavailableError
 from leasehold.model.lease import CreateLease, CreateLeaseStatus
 
@@ -79,6 +81,21 @@ async def test_out_of_memory(backend: Backend) -> None:
 
     await backend.redis.config_set("maxmemory", "0")
     assert await grants(backend, wanted)
+
+
+async def test_out_of_memory_lets_a_booking_be_cancelled(backend: Backend) -> None:
+    """With noeviction a full server forgets nothing, and freeing works on it (failure mode 33)."""
+    store, wanted = backend.store(), await command(backend)
+    direct = CreateBooking(wanted.slot, "token", "v2", "ada", b"")
+    assert (await store.create_booking(direct, soon())).status == "created"
+    await backend.redis.config_set("maxmemory", "1")
+    assert await trouble_of(backend, await command(backend)) is StoreTrouble.OUT_OF_MEMORY
+
+    reference = ids.Reference(wanted.slot.merchant_id, direct.suffix)
+    cancel = UpdateBooking(reference, BookingStatus.CANCELED)
+    assert (await store.update_booking(cancel, soon())).status == "updated"
+    assert await backend.owner(wanted.slot) is None
+    await backend.redis.config_set("maxmemory", "0")
 
 
 async def test_read_only(backend: Backend) -> None:

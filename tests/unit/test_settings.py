@@ -42,6 +42,15 @@ def test_defaults_are_those_that_others_rely_on() -> None:
     assert values["LEASEHOLD_LOG_FORMAT"] == "console"
 
 
+def test_required_findings_are_those_that_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A misspelt finding would be waited for in vain."""
+    monkeypatch.setenv("LEASEHOLD_READY_REQUIRES", "eviction,data")
+    assert load().ready_requires == "eviction,data"
+
+    (fault,) = faults(monkeypatch, READY_REQUIRES="eviction,evicton")
+    assert "names no finding: evicton; allowed: any of version" in fault
+
+
 def test_fractions_reach_the_store_in_milliseconds(monkeypatch: pytest.MonkeyPatch) -> None:
     """Seconds may have fractions; the store counts milliseconds."""
     monkeypatch.setenv("LEASEHOLD_MIN_LEASE_S", "0.2")

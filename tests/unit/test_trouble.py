@@ -45,6 +45,15 @@ ANSWERS = {
     "NOAUTH Authentication required.": StoreTrouble.ACCESS_DENIED,
     "WRONGPASS invalid username-password pair or user is disabled.": StoreTrouble.ACCESS_DENIED,
     "NOPERM this user has no permissions to run the 'evalsha' command": StoreTrouble.ACCESS_DENIED,
+    "ERR Error running script (call to f_3ab): @user_script:58: @user_script: 58: "
+    "The user executing the script can't run this command or subcommand": (
+        StoreTrouble.ACCESS_DENIED
+    ),
+    "ERR The user executing the script can't access at least one of the keys mentioned in the "
+    "command arguments script: 3ab, on @user_script:58.": StoreTrouble.ACCESS_DENIED,
+    "ERR ACL failure in script: No permissions to access a key script: 3ab, on @user_script:58.": (
+        StoreTrouble.ACCESS_DENIED
+    ),
     "ERR max number of clients reached": StoreTrouble.UNREACHABLE,
 }
 

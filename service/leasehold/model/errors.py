@@ -47,6 +47,8 @@ class StoreTrouble(StrEnum):
     OUT_OF_MEMORY = "STORE_OUT_OF_MEMORY"
     ACCESS_DENIED = "STORE_ACCESS_DENIED"
     ANSWERED_TOO_LATE = "STORE_ANSWERED_TOO_LATE"
+    QUARANTINED = "STORE_QUARANTINED"
+    """The store has lost data, and what it may have held has not ended yet."""
     NO_INVENTORY = "NO_INVENTORY"
     """Inventory is strict, and nobody has any: it was never loaded, or was lost."""
 
@@ -57,6 +59,14 @@ class StoreUnavailableError(Exception):
     def __init__(self, trouble: StoreTrouble) -> None:
         super().__init__(trouble.value)
         self.trouble = trouble
+
+
+class QuarantinedError(StoreUnavailableError):
+    """The store was not asked, because it has lost data: what it calls free may be held."""
+
+    def __init__(self, retry_after_s: float) -> None:
+        super().__init__(StoreTrouble.QUARANTINED)
+        self.retry_after_s = retry_after_s
 
 
 class OverloadedError(Exception):

@@ -3,6 +3,8 @@
 Source: contract 6.2, "Store trouble" and "Error details".
 """
 
+import math
+
 import grpc
 from google.protobuf.any_pb2 import Any
 from google.protobuf.duration_pb2 import Duration
@@ -15,6 +17,7 @@ from leasehold.model.errors import (
     InvalidRequestError,
     NotFoundError,
     OverloadedError,
+    QuarantinedError,
     StoreUnavailableError,
 )
 
@@ -58,6 +61,12 @@ def _explain(
             return error.code, error.reason, str(error), []
         case NotFoundError():
             return code.NOT_FOUND, error.reason, str(error), []
+        case QuarantinedError():
+            message = (
+                "The store has lost data. Until all that it may have held has ended, nothing new is"
+                " held or booked. The call may be repeated then."
+            )
+            return code.UNAVAILABLE, error.trouble.value, message, [_retry(error.retry_after_s)]
         case StoreUnavailableError():
             message = (
                 f"The store gave no answer ({error}). Whether the call was carried out may be"
@@ -82,5 +91,7 @@ def _bad_request(error: InvalidRequestError) -> error_details_pb2.BadRequest:
     return error_details_pb2.BadRequest(field_violations=violations)
 
 
-def _retry() -> error_details_pb2.RetryInfo:
-    return error_details_pb2.RetryInfo(retry_delay=Duration(seconds=_RETRY_AFTER_S))
+def _retry(after_s: float = _RETRY_AFTER_S) -> error_details_pb2.RetryInfo:
+    delay = Duration()
+    delay.FromMilliseconds(math.ceil(after_s * 1000))
+    return error_details_pb2.RetryInfo(retry_delay=delay)

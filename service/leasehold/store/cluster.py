@@ -1,6 +1,7 @@
 """A cluster: the node for each key, and what its nodes say when keys move."""
 
 import asyncio
+import itertools
 import random
 import time
 from collections.abc import Awaitable, Callable, Iterable
@@ -75,6 +76,7 @@ class Cluster:
         self._on_resend = on_resend
         self._map = _NOTHING_KNOWN
         self._nodes: dict[Address, Node] = {}
+        self._tags: dict[Address, str] = {}
         self._leaving: dict[Node, asyncio.Task[None]] = {}
         self._drawing: asyncio.Task[None] | None = None
         self._draw_at_s = 0.0
@@ -124,6 +126,28 @@ class Cluster:
         await self._wait_for(self._draw(), deadline)
         known = await self._known(deadline)
         return {str(at): self._node(at) for at in sorted(known.primaries)}
+
+    async def shards(self, deadline: Deadline) -> dict[str, Node]:
+        """Return every primary by the first tag that is its own; others keep theirs meanwhile."""
+        await self._known(deadline)
+        owners = sorted(set(self._map.owners.values()))
+        return {self._tag(at): self._node(at) for at in owners}
+
+    async def shard_of(self, key: str, deadline: Deadline) -> tuple[str, Node]:
+        """Return the shard of a key."""
+        at = await self._owner(key, deadline)
+        return self._tag(at), self._node(at)
+
+    def _tag(self, at: Address) -> str:
+        """Return the first number whose hash slot an owner of slots owns, as text.
+
+        So every process finds the same, and it stays while that slot does.
+        """
+        owners = self._map.owners
+        if at not in self._tags or owners.get(key_slot(self._tags[at].encode())) != at:
+            numbers = map(str, itertools.count())
+            self._tags[at] = next(it for it in numbers if owners.get(key_slot(it.encode())) == at)
+        return self._tags[at]
 
     async def close(self) -> None:
         """Close every connection; what is unanswered fails with StoreUnavailableError."""

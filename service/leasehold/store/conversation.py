@@ -15,7 +15,7 @@ from typing import Any
 from hiredis import Reader
 from redis._parsers.base import BaseParser
 from redis.asyncio.connection import AbstractConnection
-from redis.exceptions import InvalidResponse, RedisError, ResponseError
+from redis.exceptions import InvalidResponse, NoPermissionError, RedisError, ResponseError
 
 from leasehold.model.deadline import Deadline
 from leasehold.model.errors import DeadlinePassedError, StoreTrouble, StoreUnavailableError
@@ -176,7 +176,11 @@ class Conversation(asyncio.Protocol):
         if found is None:
             return error
         age_s = time.monotonic() - self._opened_at_s
-        if found in trouble.WORTH_ANOTHER_CONNECTION and age_s >= _LEAST_AGE_S:
+        # Permissions are looked up at every command, so a new connection would have the same.
+        is_curable = found in trouble.WORTH_ANOTHER_CONNECTION and not isinstance(
+            error, NoPermissionError
+        )
+        if is_curable and age_s >= _LEAST_AGE_S:
             self._is_retired = True
         unavailable = StoreUnavailableError(found)
         unavailable.__cause__ = error

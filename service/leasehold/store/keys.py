@@ -21,6 +21,19 @@ _SLOT_TEXT = re.compile(
 )
 
 
+def marker_key(tag: str) -> str:
+    """Name what tells one data set from another, and from an older state of itself.
+
+    Of a cluster each shard has one, with a tag of its own; a single server has no tag.
+    """
+    return f"marker:{{{tag}}}" if tag else "marker"
+
+
+def probe_key(tag: str) -> str:
+    """Name where permissions are tried out; no slot is called so."""
+    return f"slot:{{{tag}}}:probe"
+
+
 def lease_key(merchant_id: str, lease_suffix: str) -> str:
     """Name the record of a lease."""
     return f"lease:{{{encode_id(merchant_id)}}}:{lease_suffix}"

@@ -61,6 +61,15 @@ class Nodes(Protocol):
     async def primaries(self, deadline: Deadline) -> "dict[str, Node]":
         """Return every node that takes writes now, by its address."""
 
+    async def shards(self, deadline: Deadline) -> "dict[str, Node]":
+        """Return every node that takes writes, by a hash tag of one of its keys.
+
+        The tag of a single server is empty.
+        """
+
+    async def shard_of(self, key: str, deadline: Deadline) -> "tuple[str, Node]":
+        """Return the shard of a key, as shards has it."""
+
     async def close(self) -> None:
         """Close every connection."""
 
@@ -139,6 +148,17 @@ class Link:
     async def read_on(self, node: "Node", *words: str, deadline: Deadline) -> Any:
         """Run a command that changes nothing on one node; raises as run does."""
         return await self._repeat(lambda: node.ask(words, deadline), deadline, is_repeatable=True)
+
+    async def shards(self, deadline: Deadline) -> "dict[str, Node]":
+        """Return every node that takes writes, by a hash tag of one of its keys.
+
+        The tag of a single server is empty. Raises as run does.
+        """
+        return await self._nodes.shards(deadline)
+
+    async def shard_of(self, key: str, deadline: Deadline) -> "tuple[str, Node]":
+        """Return the tag and the node of a key, as shards has them; raises as run does."""
+        return await self._nodes.shard_of(key, deadline)
 
     async def ping(self, deadline: Deadline) -> None:
         """Return when the store answers; raises as run does, but asks even with a full queue.
@@ -223,6 +243,14 @@ class Node:
     async def primaries(self, _deadline: Deadline) -> "dict[str, Node]":
         """Return this node."""
         return {self.address: self}
+
+    async def shards(self, _deadline: Deadline) -> "dict[str, Node]":
+        """Return this node, which needs no tag."""
+        return {"": self}
+
+    async def shard_of(self, _key: str, _deadline: Deadline) -> "tuple[str, Node]":
+        """Return this node."""
+        return "", self
 
     async def close(self) -> None:
         """Close every connection; what is unanswered fails with StoreUnavailableError."""

@@ -23,6 +23,7 @@ from leasehold.model.lease import CreateLease, CreateLeaseOutcome, CreateLeaseSt
 from leasehold.model.slot import Slot
 from leasehold.store import keys, scripts
 from leasehold.store.link import Link
+from leasehold.store.marker import Runner
 
 # Stands where a digest would, and is none: digests have 26 characters.
 _NOBODY = "nobody"
@@ -34,12 +35,20 @@ _BOOKING_FIELDS = ("api", "original", "status", "current_slot")
 class RedisStore:
     """A LeaseStore whose every decision is made by a script, atomically, by Redis' clock."""
 
-    def __init__(self, link: Link, terms: LeaseTerms, *, is_strict: bool = False) -> None:
-        """With ``is_strict`` only the slots of the inventory exist, each with so many spots.
+    def __init__(
+        self,
+        link: Link,
+        terms: LeaseTerms,
+        *,
+        is_strict: bool = False,
+        taking: Runner | None = None,
+    ) -> None:
+        """With ``is_strict`` only slots of the inventory exist, each with so many spots; else all.
 
-        Otherwise every slot exists once.
+        ``taking`` runs the scripts that take a free spot or tell of one, if not the link does.
         """
         self._link = link
+        self._taking = taking or link
         self._terms = terms
         self._is_strict = is_strict
         self._create_lease = scripts.load("create_lease")
@@ -56,7 +65,7 @@ class RedisStore:
         """
         slot, suffix, terms = command.slot, command.lease_suffix, self._terms
         sent_at_s = time.monotonic()
-        status, *granted = await self._link.run(
+        status, *granted = await self._taking.run(
             self._create_lease,
             [keys.lease_key(slot.merchant_id, suffix), keys.inventory_key(slot.merchant_id)],
             [
@@ -97,7 +106,8 @@ class RedisStore:
         if slot and command.user_id:
             end = (slot.start_ms, slot.duration_s * 1000)
             await self._index(user, command.booking_id, *end, deadline)
-        status, *made = await self._link.run(
+        run = self._link.run if lease else self._taking.run
+        status, *made = await run(
             self._create_booking,
             [
                 keys.booking_key(merchant_id, command.suffix),
@@ -138,7 +148,7 @@ class RedisStore:
     async def check_availability(self, slot: Slot, deadline: Deadline) -> CheckAvailabilityOutcome:
         """Count the free spots; see lua/check_availability.lua for the answers."""
         terms = self._terms
-        status, *counted = await self._link.run(
+        status, *counted = await self._taking.run(
             self._check_availability,
             [keys.inventory_key(slot.merchant_id)],
             [
@@ -173,8 +183,9 @@ class RedisStore:
         )
         if command.moves:
             await self._index_move(command, deadline)
+        run = self._taking.run if command.moves else self._link.run
         start_s, duration_s, party_size = command.start_s, command.duration_s, command.party_size
-        status, *fields = await self._link.run(
+        status, *fields = await run(
             self._update_booking,
             [keys.booking_key(merchant_id, suffix)],
             [

@@ -56,6 +56,8 @@ _INSIDE_A_SCRIPT = re.compile(r"^(?:ERR )?Error running script.*?: -(?P<code>[A-
 # asks for has moved away meanwhile, and when a cluster that is down still takes reads.
 _MOVED_AWAY = "ttempted to access a non local key in a cluster node"
 _DOWN_FOR_WRITES = "while the cluster is down"
+# So a script is told that the user may not run one of its commands, or not on this key.
+_DENIED_INSIDE_A_SCRIPT = re.compile(r"The user executing the script can't|ACL failure in script")
 
 
 def from_redis(error: Exception) -> StoreTrouble | None:
@@ -73,6 +75,8 @@ def from_redis(error: Exception) -> StoreTrouble | None:
         return StoreTrouble.MIGRATING
     if _DOWN_FOR_WRITES in str(error):
         return StoreTrouble.CLUSTER_DOWN
+    if _DENIED_INSIDE_A_SCRIPT.search(str(error)):
+        return StoreTrouble.ACCESS_DENIED
     return None
 
 

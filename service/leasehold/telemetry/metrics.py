@@ -37,5 +37,18 @@ link_reconnects = Counter(
     "leasehold_link_reconnects_total",
     "Connections to the store that took the place of a lost one.",
 )
+finding = Gauge(
+    "leasehold_finding",
+    "1 for the state (ok, warning, failed) that a finding is in; /readyz?verbose tells more.",
+    ["name", "state"],
+)
+data_losses = Counter(
+    "leasehold_data_losses_total",
+    "How often this process has noticed that the store lost data, or went back in time.",
+)
+quarantine_remaining = Gauge(
+    "leasehold_quarantine_remaining_seconds",
+    "For how much longer nothing new is held or booked after a loss of data; 0 without quarantine.",
+)
 ready = Gauge("leasehold_ready", "1 while this process wants calls, else 0.")
 build_info = Gauge("leasehold_build_info", "Always 1; the labels tell the build.", ["version"])

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from leasehold.telemetry.readiness import Finding, Readiness
+from leasehold.model.finding import Finding
+from leasehold.telemetry.readiness import Readiness
 
 _MARKS = {"ok": "[+]", "warning": "[!]", "failed": "[-]"}
 

@@ -4,11 +4,12 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 
 import structlog
 
+from leasehold.model.finding import Finding
 from leasehold.telemetry import metrics
+from leasehold.telemetry.findings import Findings
 
 _PING_INTERVAL_S = 0.5
 _NOT_ASKED = "not asked yet"
@@ -16,42 +17,34 @@ _NOT_ASKED = "not asked yet"
 _log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing worth knowing about this process."""
-
-    name: str
-    state: str
-    """``ok``, ``warning`` or ``failed``."""
-    detail: str
-
-
 class Readiness:
     """Asks the store whether it is there, and tells those who asked to be told.
 
     The store counts as away only after ``unready_after_s`` without an answer, so that a failover
     does not take every pod out of the balancer at once. Before its first answer it is away.
+    Some of what else is ``known`` may forbid calls, at once.
     """
 
     def __init__(
         self,
         ping: Callable[[], Awaitable[None]],
         unready_after_s: float,
-        warnings: tuple[Finding, ...] = (),
+        known: Findings,
     ) -> None:
         self._ping = ping
         self._unready_after_s = unready_after_s
-        self._warnings = warnings
+        self._known = known
         self._last_answer_s: float | None = None
         self._last_error = _NOT_ASKED
         self._store_is_away = True
+        self._was_ready = False
         self._draining = asyncio.Event()
         self._listeners: list[Callable[[bool], Awaitable[None]]] = []
 
     @property
     def ready(self) -> bool:
         """Tell whether this process wants calls."""
-        return not self._store_is_away and not self._draining.is_set()
+        return not self._store_is_away and self._known.allow_calls and not self._draining.is_set()
 
     async def tell(self, listener: Callable[[bool], Awaitable[None]]) -> None:
         """Tell ``listener`` now and at every change."""
@@ -97,9 +90,11 @@ class Readiness:
                 _log.warning("store_away", reason=self._last_error)
             else:
                 _log.info("store_answers")
+        if self.ready != self._was_ready:
             await self._announce()
 
     async def _announce(self) -> None:
+        self._was_ready = self.ready
         metrics.ready.set(self.ready)
         for listener in self._listeners:
             await listener(self.ready)
@@ -111,7 +106,7 @@ class Readiness:
         else:
             store = Finding("store", "ok", "answers")
         drain = [Finding("drain", "failed", "begun")] if self._draining.is_set() else []
-        return [store, *drain, *self._warnings]
+        return [store, *drain, *self._known]
 
 
 def _reason(error: Exception) -> str:

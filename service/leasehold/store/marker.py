@@ -1,0 +1,154 @@
+"""The marker of a data set: tells when the store comes back empty, or older than it was."""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Protocol
+
+import structlog
+from redis.exceptions import ResponseError
+
+from leasehold.model.deadline import Deadline
+from leasehold.model.errors import DeadlinePassedError, QuarantinedError, StoreUnavailableError
+from leasehold.model.finding import Finding
+from leasehold.store import keys, scripts, trouble
+from leasehold.store.link import Reply, Word
+from leasehold.store.scripts import Script
+
+_log = structlog.get_logger()
+
+
+class BeatStatus(StrEnum):
+    """Every answer to a beat, in order of precedence; see lua/beat.lua."""
+
+    CREATED = "created"
+    LOST = "lost"
+    WENT_BACK = "went_back"
+    ADVANCED = "advanced"
+
+
+class Runner(Protocol):
+    """Runs scripts; a Link does."""
+
+    async def run(
+        self, script: Script, keys: list[str], arguments: list[Word], deadline: Deadline
+    ) -> Reply:
+        """Run a script once in effect and return its reply."""
+        ...
+
+
+class Marker:
+    """What one process knows of the data set of one server, or one shard of a cluster.
+
+    ``hold_ms`` is the longest hold: so long after a loss something may be given that is held.
+    ``on_loss`` is called whenever this process has noticed one.
+    """
+
+    def __init__(
+        self, link: Runner, hold_ms: int, tag: str = "", *, on_loss: Callable[[], object]
+    ) -> None:
+        self._link = link
+        self._key = keys.marker_key(tag)
+        self._hold_ms = hold_ms
+        self._on_loss = on_loss
+        self._beat = scripts.load("beat")
+        self._process = secrets.token_hex(8)
+        self._known_id, self._known_beat, self._known_at_ms = "", 0, 0
+        self._is_in_doubt = True
+        self._one_at_a_time = asyncio.Lock()
+        self._looking: asyncio.Task[Finding] | None = None
+        self._quarantine_ends_s = 0.0
+
+    @property
+    def quarantine_remaining_s(self) -> float:
+        """Return for how much longer something may be free that is held; 0 without a loss."""
+        return max(0.0, self._quarantine_ends_s - time.monotonic())
+
+    def doubt(self) -> None:
+        """Admit nobody before the next beat: the store may be another one now."""
+        self._is_in_doubt = True
+
+    async def admit(self, deadline: Deadline) -> None:
+        """Return if a spot may be taken, and look first if in doubt.
+
+        Raises QuarantinedError, and whatever a beat raises.
+        """
+        while self._is_in_doubt:
+            await self._look(deadline)
+        if remaining_s := self.quarantine_remaining_s:
+            raise QuarantinedError(remaining_s)
+
+    async def _look(self, deadline: Deadline) -> None:
+        """Beat once for all who ask at the same time."""
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(self.beat(deadline))
+            # It is no mishap if everybody who asked has left.
+            self._looking.add_done_callback(lambda task: task.cancelled() or task.exception())
+        await asyncio.wait({self._looking}, timeout=max(0, deadline.remaining_s()))
+        if not self._looking.done():
+            raise DeadlinePassedError
+        try:
+            self._looking.result()
+        except DeadlinePassedError:
+            # That of the one who came first; another look may still be in time.
+            if deadline.remaining_s() <= 0:
+                raise
+
+    async def beat(self, deadline: Deadline) -> Finding:
+        """Look at the marker and advance it; return what is known now.
+
+        Raises as Link.run does, but for trouble that does not pass by itself: nothing is known.
+        """
+        async with self._one_at_a_time:
+            try:
+                status, data_set, number, at_ms, lost_at_ms = await self._run(deadline)
+            except ResponseError:
+                self._is_in_doubt = False
+                return Finding("data", "warning", "unknown: the store runs no scripts")
+            except StoreUnavailableError as error:
+                if error.trouble in trouble.WORTH_ANOTHER_TRY:
+                    raise
+                self._is_in_doubt = False
+                return Finding("data", "warning", f"unknown: no marker can be kept ({error})")
+            self._is_in_doubt = False
+            remaining_ms = lost_at_ms + self._hold_ms - at_ms if lost_at_ms else 0
+            self._quarantine_ends_s = time.monotonic() + remaining_ms / 1000
+            self._tell(BeatStatus(status), data_set, lost_at_ms)
+            self._known_id, self._known_beat, self._known_at_ms = data_set, number, at_ms
+            return self._finding(lost_at_ms, is_over=remaining_ms <= 0)
+
+    async def _run(self, deadline: Deadline) -> Reply:
+        known: list[Word] = [self._known_id, self._known_beat, self._known_at_ms]
+        arguments = [self._process, secrets.token_hex(8), *known]
+        return await self._link.run(self._beat, [self._key], arguments, deadline)
+
+    def _tell(self, status: BeatStatus, data_set: str, lost_at_ms: int) -> None:
+        match status:
+            case BeatStatus.CREATED:
+                _log.info("data_set_created", data_set=data_set)
+            case BeatStatus.LOST | BeatStatus.WENT_BACK:
+                self._on_loss()
+                _log.error(
+                    "data_lost",
+                    how=status.value,
+                    known_data_set=self._known_id,
+                    data_set=data_set,
+                    lost_at=_text(lost_at_ms),
+                )
+
+    def _finding(self, lost_at_ms: int, *, is_over: bool) -> Finding:
+        detail = f"data set {self._known_id}"
+        if not lost_at_ms:
+            return Finding("data", "ok", f"{detail}, no loss known")
+        if is_over:
+            return Finding("data", "ok", f"{detail}, made after a loss at {_text(lost_at_ms)}")
+        ends_at = _text(lost_at_ms + self._hold_ms)
+        detail = f"lost at {_text(lost_at_ms)}; until {ends_at} what is free may have been held"
+        return Finding("data", "warning", detail)
+
+
+def _text(at_ms: int) -> str:
+    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,223 @@
+"""What a store's own settings put at risk; a store that does not tell is a warning, no error."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from redis.exceptions import ResponseError
+
+from leasehold.model.deadline import Deadline
+from leasehold.model.errors import StoreTrouble, StoreUnavailableError
+from leasehold.model.finding import Finding, State
+from leasehold.store import keys, scripts
+from leasehold.store.findings import merge
+from leasehold.store.link import Link, Node
+
+_OLDEST = (6, 2)
+_LONGEST_OFFSET_S = 1
+_NOT_TOLD = "unknown: {} is not allowed"
+_NEITHER_TOLD = "unknown: neither INFO nor CONFIG is allowed"
+_CONFIG = ("maxmemory-policy", "appendonly", "appendfsync", "save", "min-replicas-to-write")
+
+
+@dataclass(frozen=True, slots=True)
+class _Shard:
+    """One primary, and a way to name keys of it."""
+
+    link: Link
+    node: Node
+    tag: str
+
+    async def ask(self, deadline: Deadline, *words: str) -> Any | None:
+        """Return the answer to a command, or None if the server does not allow or know it."""
+        try:
+            return await self.link.read_on(self.node, *words, deadline=deadline)
+        except ResponseError:
+            return None
+        except StoreUnavailableError as error:
+            if error.trouble is StoreTrouble.ACCESS_DENIED:
+                return None
+            raise
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a server tells of itself; what it does not is missing, or None."""
+
+    info: Mapping[str, str]
+    """The fields of INFO."""
+    config: Mapping[str, str]
+    """What CONFIG GET says, by the name of the parameter."""
+    can_wait: bool
+    """Whether WAIT is allowed."""
+    denied: str | None
+    """The commands that scripts may not use, or None when no script may be run."""
+    ahead_s: float | None
+    """How far the server's clock is ahead of this process'; negative if it is behind."""
+
+
+async def look(link: Link, deadline: Deadline) -> list[Finding]:
+    """Ask every primary about itself and return what its answers mean.
+
+    Raises as Link.run does when one does not answer at all.
+    """
+    shards = [_Shard(link, node, tag) for tag, node in (await link.shards(deadline)).items()]
+    told = await asyncio.gather(*(_ask_all(shard, deadline) for shard in shards))
+    return merge({shard.node.address: judge(it) for shard, it in zip(shards, told, strict=True)})
+
+
+async def _ask_all(shard: _Shard, deadline: Deadline) -> Told:
+    return Told(
+        info=_parse_info(await shard.ask(deadline, "INFO")),
+        config=await _ask_config(shard, deadline),
+        can_wait=await shard.ask(deadline, "WAIT", "0", "1") is not None,
+        denied=await _denied(shard, deadline),
+        ahead_s=await _ask_clock(shard, deadline),
+    )
+
+
+def judge(told: Told) -> list[Finding]:
+    """Say what it means, in one finding for each thing that can be wrong."""
+    return [
+        Finding("version", *_version(told)),
+        Finding("permissions", *_permissions(told)),
+        Finding("eviction", *_eviction(told)),
+        Finding("persistence", *_persistence(told)),
+        Finding("replicas", *_replicas(told)),
+        Finding("clock", *_clock(told)),
+    ]
+
+
+async def _ask_config(shard: _Shard, deadline: Deadline) -> dict[str, str]:
+    config: dict[str, str] = {}
+    for name in _CONFIG:
+        # One after the other: Redis 6.2 takes one name only.
+        flat = await shard.ask(deadline, "CONFIG", "GET", name)
+        pairs = (
+            flat.items() if isinstance(flat, dict) else zip(*[iter(flat or ())] * 2, strict=True)
+        )
+        config.update(pairs)
+    return config
+
+
+async def _ask_clock(shard: _Shard, deadline: Deadline) -> float | None:
+    asked_at_s = time.time()
+    answer = await shard.ask(deadline, "TIME")
+    if answer is None:
+        return None
+    seconds, microseconds = answer
+    # On average the server looked at its clock half way.
+    return int(seconds) + int(microseconds) / 1e6 - (asked_at_s + time.time()) / 2
+
+
+async def _denied(shard: _Shard, deadline: Deadline) -> str | None:
+    script = scripts.load("check_permissions")
+    try:
+        _, denied = await shard.link.run(script, [keys.probe_key(shard.tag)], [], deadline)
+    except ResponseError:
+        return None
+    except StoreUnavailableError as error:
+        if error.trouble is StoreTrouble.ACCESS_DENIED:
+            return None
+        raise
+    return str(denied)
+
+
+def _parse_info(text: Any) -> dict[str, str]:
+    lines = str(text or "").splitlines()
+    return dict(line.split(":", 1) for line in lines if ":" in line and line[0] != "#")
+
+
+Judgement = tuple[State, str]
+
+
+def _version(told: Told) -> Judgement:
+    if "redis_version" not in told.info:
+        return "warning", _NOT_TOLD.format("INFO")
+    version = told.info["redis_version"]
+    detail = f"Redis {version}"
+    if "valkey_version" in told.info:
+        detail = f"Valkey {told.info['valkey_version']}, as Redis {version}"
+    numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
+    if numbers < _OLDEST:
+        return "failed", f"{detail}; at least 6.2 is needed"
+    return "ok", detail
+
+
+def _permissions(told: Told) -> Judgement:
+    if told.denied is None:
+        return "failed", f"no script may be run, or not on keys such as {keys.probe_key('')}"
+    if told.denied:
+        return "failed", f"scripts may not use {told.denied}"
+    return "ok", "scripts may use every command that they need"
+
+
+def _eviction(told: Told) -> Judgement:
+    policy = told.info.get("maxmemory_policy", told.config.get("maxmemory-policy"))
+    if policy is None:
+        return "warning", _NEITHER_TOLD
+    if policy == "noeviction":
+        return "ok", "noeviction: a full store refuses, and forgets nothing"
+    detail = f"{policy}: a store that is full deletes live holds and bookings; set noeviction"
+    if told.info.get("maxmemory") == "0":
+        detail += " (as long as maxmemory is 0 it is never full)"
+    if told.info.get("evicted_keys", "0") != "0":
+        detail += "; keys have been evicted already"
+    return "warning", detail
+
+
+def _persistence(told: Told) -> Judgement:
+    info, config = told.info, told.config
+    has_log = info.get("aof_enabled") == "1" or config.get("appendonly") == "yes"
+    if not has_log and "aof_enabled" not in info and "appendonly" not in config:
+        return "warning", _NEITHER_TOLD
+    if has_log and info.get("aof_last_write_status", "ok") != "ok":
+        return "warning", "the append-only file cannot be written"
+    if has_log:
+        return _LOSS_BY_FSYNC.get(config.get("appendfsync", ""), _FSYNC_NOT_TOLD)
+    if config.get("save"):
+        return "warning", "snapshots only: a restart loses what is newer than the last one"
+    if "save" in config:
+        return "warning", "none: a restart loses every hold and booking"
+    return "warning", f"no append-only file; snapshots {_NOT_TOLD.format('CONFIG')}"
+
+
+_LOSS_BY_FSYNC: Mapping[str, Judgement] = {
+    "always": ("ok", "append-only file, on disk before each answer"),
+    "everysec": ("ok", "append-only file; a machine that fails loses up to two seconds"),
+    "no": (
+        "warning",
+        "append-only file with appendfsync no: a machine that fails loses up to half a minute",
+    ),
+}
+_FSYNC_NOT_TOLD: Judgement = (
+    "warning",
+    f"append-only file; how often it is on disk is {_NOT_TOLD.format('CONFIG')}",
+)
+
+
+def _replicas(told: Told) -> Judgement:
+    info = told.info
+    if "role" not in info:
+        return "warning", _NOT_TOLD.format("INFO")
+    if info["role"] != "master":
+        return "warning", "a replica answers, which takes no writes"
+    detail = f"{info.get('connected_slaves', '0')} connected"
+    least = told.config.get("min-replicas-to-write", "0")
+    if least != "0":
+        detail += f"; fewer than {least} and it takes no writes"
+    if not told.can_wait:
+        return "warning", f"{detail}; WAIT is not allowed, so nobody can wait for them"
+    return "ok", detail
+
+
+def _clock(told: Told) -> Judgement:
+    if told.ahead_s is None:
+        return "warning", _NOT_TOLD.format("TIME")
+    if abs(told.ahead_s) <= _LONGEST_OFFSET_S:
+        return "ok", f"within {_LONGEST_OFFSET_S} s of this process'"
+    direction = "ahead of" if told.ahead_s > 0 else "behind"
+    detail = f"the store's is {abs(told.ahead_s):.0f} s {direction} this process'"
+    return "warning", f"{detail}; leases end by the store's"

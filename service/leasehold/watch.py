@@ -1,0 +1,69 @@
+"""What a process keeps finding out about the data of its store while it serves."""
+
+import asyncio
+from contextlib import suppress
+
+from leasehold.model.deadline import Deadline
+from leasehold.model.errors import DeadlinePassedError, OverloadedError, StoreUnavailableError
+from leasehold.settings import Settings
+from leasehold.store import safety
+from leasehold.store.link import Link
+from leasehold.store.marker import Runner
+from leasehold.store.markers import Guard, Markers
+from leasehold.telemetry import metrics
+from leasehold.telemetry.findings import Findings
+from leasehold.telemetry.rounds import Rounds
+
+_BEAT_INTERVAL_S = 1
+
+
+class Watch:
+    """Looks for lost data about once a second, and at the store's own settings now and then."""
+
+    def __init__(self, settings: Settings, link: Link, known: Findings) -> None:
+        """Whatever is found is noted in ``known``."""
+        self._link = link
+        self._known = known
+        self._timeout_s = settings.call_timeout_s
+        hold_ms = settings.lease_terms().max_lease_ms
+        self._markers = Markers(link, hold_ms, on_loss=metrics.data_losses.inc)
+        self._rounds = (
+            Rounds(self._beat, _BEAT_INTERVAL_S),
+            Rounds(self._look, settings.check_interval_s),
+        )
+        self._has_quarantine = settings.quarantine == "on"
+        metrics.quarantine_remaining.set_function(self._quarantine_remaining_s)
+
+    def guard(self) -> Runner:
+        """Return what runs scripts that take a spot; with quarantine on it may refuse."""
+        return Guard(self._link, self._markers) if self._has_quarantine else self._link
+
+    def reconnected(self) -> None:
+        """Look at once: it may be another store, or the same one with less in it."""
+        self._markers.doubt()
+        for each in self._rounds:
+            each.wake()
+
+    def start(self) -> set[asyncio.Task[None]]:
+        """Begin; a task that ends before it is stopped has failed."""
+        return {asyncio.create_task(each.run()) for each in self._rounds}
+
+    def stop(self) -> None:
+        """Let what runs come to its end."""
+        for each in self._rounds:
+            each.stop()
+
+    # That a store does not answer is told by readiness; what is known stays known meanwhile.
+
+    async def _beat(self) -> None:
+        with suppress(StoreUnavailableError, DeadlinePassedError, OverloadedError):
+            self._known.note(await self._markers.beat(Deadline.within(self._timeout_s, None)))
+
+    async def _look(self) -> None:
+        with suppress(StoreUnavailableError, DeadlinePassedError, OverloadedError):
+            deadline = Deadline.within(self._timeout_s, None)
+            for finding in await safety.look(self._link, deadline):
+                self._known.note(finding)
+
+    def _quarantine_remaining_s(self) -> float:
+        return self._markers.quarantine_remaining_s if self._has_quarantine else 0

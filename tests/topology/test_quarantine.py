@@ -1,0 +1,130 @@
+"""After a loss of data nothing is given away that may have been held, if that is asked for."""
+
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import pytest
+from tests.backends import TERMS, Backend, real_backend, soon
+from tests.servers import running
+
+from leasehold.model import ids
+from leasehold.model.booking import BookingStatus, CreateBooking, UpdateBooking
+from leasehold.model.errors import QuarantinedError
+from leasehold.model.lease import CreateLease
+from leasehold.store.markers import Guard, Markers
+from leasehold.store.redis_store import RedisStore
+
+HOLD_MS = 60_000
+
+
+@dataclass
+class Pod:
+    """What one process with quarantine has."""
+
+    backend: Backend
+    marker: Markers
+    store: RedisStore
+
+
+@pytest.fixture
+async def backend() -> AsyncIterator[Backend]:
+    """A store of this test's own, since the test flushes it."""
+    with running("valkey9") as server:
+        async with real_backend(server) as backend:
+            yield backend
+
+
+def pod(backend: Backend, hold_ms: int = HOLD_MS) -> Pod:
+    """Start one more process."""
+    marker = Markers(backend.link, hold_ms, on_loss=lambda: None)
+    return Pod(backend, marker, RedisStore(backend.link, TERMS, taking=Guard(backend.link, marker)))
+
+
+async def lease(backend: Backend, reference: str = "r-1") -> CreateLease:
+    """Return a command that a store in order grants."""
+    return CreateLease(await backend.slot(), reference, await backend.now_ms() + 30_000)
+
+
+def booking(command: CreateLease, *, by_lease: bool, token: str = "t-1") -> CreateBooking:
+    """Book the slot of a command, by its lease or directly."""
+    reference = ids.parse_wire_id(command.lease_id) if by_lease else None
+    return CreateBooking(
+        token=token,
+        slot=command.slot,
+        lease=reference,
+        user_id="ada",
+        api="v2",
+        original=b"",
+    )
+
+
+async def test_quarantine_refuses_whatever_takes_a_spot_and_nothing_else(
+    backend: Backend,
+) -> None:
+    """Every process refuses for the rest of the longest hold; what frees or reads goes on."""
+    first = pod(backend)
+    await first.marker.beat(soon())
+    await backend.redis.flushall()
+    # Granted before anybody has noticed.
+    command = await lease(backend)
+    await first.store.create_lease(command, soon())
+    await first.marker.beat(soon())
+    second = pod(backend)
+    await second.marker.beat(soon())
+
+    for store in (first.store, second.store):
+        with pytest.raises(QuarantinedError) as caught:
+            await store.create_lease(await lease(backend, "r-2"), soon())
+        assert 0 < caught.value.retry_after_s <= HOLD_MS / 1000
+        with pytest.raises(QuarantinedError):
+            await store.create_booking(booking(command, by_lease=False), soon())
+        with pytest.raises(QuarantinedError):
+            await store.check_availability(command.slot, soon())
+    made = await first.store.create_booking(booking(command, by_lease=True), soon())
+    reference = ids.Reference(command.slot.merchant_id, ids.booking_suffix("v2", "t-1"))
+    assert made.status == "created"
+    with pytest.raises(QuarantinedError):
+        await first.store.update_booking(UpdateBooking(reference, party_size=2), soon())
+    cancel = UpdateBooking(reference, BookingStatus.CANCELED)
+    assert (await first.store.update_booking(cancel, soon())).status == "updated"
+
+
+async def test_quarantine_ends_by_itself(backend: Backend) -> None:
+    """Once the longest hold from before the loss has ended, grants go on."""
+    only = pod(backend, hold_ms=400)
+    await only.marker.beat(soon())
+    await backend.redis.flushall()
+    await only.marker.beat(soon())
+    with pytest.raises(QuarantinedError) as caught:
+        await only.store.create_lease(await lease(backend), soon())
+    refused_at_s = time.monotonic()
+
+    await backend.wait_until(await backend.now_ms() + 400)
+    assert (await only.store.create_lease(await lease(backend), soon())).status == "created"
+    assert time.monotonic() - refused_at_s >= caught.value.retry_after_s
+
+
+async def test_quarantine_is_heard_of_before_the_first_grant(backend: Backend) -> None:
+    """A process that has just started, or lost its connection, gives nothing before it looks."""
+    first, second = pod(backend), pod(backend)
+    await first.marker.beat(soon())
+    await backend.redis.flushall()
+    await first.marker.beat(soon())
+
+    with pytest.raises(QuarantinedError):
+        await second.store.create_lease(await lease(backend), soon())
+    await backend.redis.flushall()
+    first.marker.doubt()
+    for only in (first, second):
+        with pytest.raises(QuarantinedError):
+            await only.store.create_lease(await lease(backend), soon())
+    assert await backend.dump() == {}
+
+
+async def test_quarantine_without_a_loss_refuses_nothing(backend: Backend) -> None:
+    """A new and empty store is no loss."""
+    for only in (pod(backend), pod(backend)):
+        await only.marker.beat(soon())
+        outcome = await only.store.create_lease(await lease(backend), soon())
+        assert outcome.status in ("created", "replayed")

@@ -1,0 +1,209 @@
+"""What a look at a real server finds, and what a marker on it notices when data is lost."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import pytest
+from tests.backends import LIMITS, Backend, Counts, RealClock, client_of, link_to, soon
+from tests.servers import REAL_SERVERS, RedisServer, running
+
+from leasehold.model.errors import StoreUnavailableError
+from leasehold.model.finding import Finding
+from leasehold.store import keys, lane, safety
+from leasehold.store.link import Link
+from leasehold.store.marker import Marker
+from leasehold.store.topology import open_link
+
+LIMITED = ("-config", "-info", "-wait")
+
+
+@pytest.fixture(params=REAL_SERVERS)
+def server(request: pytest.FixtureRequest) -> Iterator[RedisServer]:
+    """A server of this test's own, since the test spoils it."""
+    with running(request.param) as server:
+        yield server
+
+
+@asynccontextmanager
+async def opened(server: RedisServer) -> AsyncIterator[Backend]:
+    """Open the store on a server."""
+    async with client_of(server.url) as redis, link_to(server.url, retries=2) as link:
+        yield Backend(redis, link, RealClock(), lambda: open_link(server.url, LIMITS))
+
+
+async def restart(server: RedisServer, backend: Backend) -> None:
+    """Kill a server and start it again."""
+    server.stop()
+    server.start()
+    # The test's own client would trust a connection that is gone.
+    await backend.redis.connection_pool.disconnect()
+
+
+async def found(link: Link) -> dict[str, Finding]:
+    """Look, and return the findings by name."""
+    return {finding.name: finding for finding in await safety.look(link, soon())}
+
+
+def states(findings: dict[str, Finding]) -> dict[str, str]:
+    """Return the state of each finding."""
+    return {name: str(finding.state) for name, finding in findings.items()}
+
+
+async def test_look_at_a_well_kept_server_finds_nothing(server: RedisServer) -> None:
+    """A log on disk and no eviction: every finding is ok, on each server."""
+    async with opened(server) as backend:
+        await backend.redis.config_set("appendonly", "yes")
+
+        assert set(states(await found(backend.link)).values()) == {"ok"}
+
+
+@pytest.mark.parametrize("policy", ["allkeys-lru", "volatile-ttl"])
+async def test_look_at_a_server_that_evicts_warns(server: RedisServer, policy: str) -> None:
+    """Every policy but noeviction can delete a live hold, whose key has a TTL (failure mode 33)."""
+    async with opened(server) as backend:
+        await backend.redis.config_set("maxmemory-policy", policy)
+        eviction = (await found(backend.link))["eviction"]
+        assert (eviction.state, policy in eviction.detail) == ("warning", True)
+
+        await backend.redis.config_set("maxmemory-policy", "noeviction")
+        assert (await found(backend.link))["eviction"].state == "ok"
+
+
+async def test_look_at_a_server_that_keeps_nothing_warns(server: RedisServer) -> None:
+    """Without a log a restart loses holds; how many depends on snapshots."""
+    async with opened(server) as backend:
+        assert (await found(backend.link))["persistence"].detail.startswith("none")
+
+        await backend.redis.config_set("save", "3600 1")
+        persistence = (await found(backend.link))["persistence"]
+        assert (persistence.state, persistence.detail[:9]) == ("warning", "snapshots")
+
+
+async def test_look_as_a_user_who_may_not_ask_warns_and_raises_nothing(
+    server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """INFO, CONFIG and WAIT denied: unknown is a warning, and calls go on (failure mode 42).
+
+    To be denied costs no connection, or every look would renew it.
+    """
+    async with opened(server) as backend, link_to(server.url, counts := Counts()) as link:
+        await backend.redis.execute_command("ACL", "SETUSER", "default", *LIMITED)
+        wanted = replace(backend, link=link)
+        monkeypatch.setattr(lane, "_LEAST_AGE_S", 0)
+        for _ in range(3):
+            findings = await found(link)
+        assert states(findings) == {
+            "version": "warning",
+            "permissions": "ok",
+            "eviction": "warning",
+            "persistence": "warning",
+            "replicas": "warning",
+            "clock": "ok",
+        }
+        assert findings["eviction"].detail == "unknown: neither INFO nor CONFIG is allowed"
+        assert (await wanted.create_lease(await wanted.slot())).expires_at_ms
+        assert counts.reconnects == 0
+
+
+async def test_look_as_a_user_who_lacks_commands_names_them(server: RedisServer) -> None:
+    """What the scripts need and may not do is known before the first call."""
+    async with opened(server) as backend:
+        for denied in (["pexpireat", "zadd"], ["set"]):
+            without = [f"-{name}" for name in denied]
+            await backend.redis.execute_command("ACL", "SETUSER", "default", "+@all", *without)
+            permissions = (await found(backend.link))["permissions"]
+            assert permissions.state == "failed"
+            assert set(permissions.detail.lower().split()) >= set(denied)
+            assert not await backend.redis.exists(keys.probe_key(""))
+
+        await backend.redis.execute_command("ACL", "SETUSER", "default", "-eval", "-evalsha")
+        assert (await found(backend.link))["permissions"].state == "failed"
+
+
+async def test_look_at_a_replica_says_that_it_is_one(server: RedisServer) -> None:
+    """A replica takes no writes; that is no fault of its own settings."""
+    async with opened(server) as backend:
+        await backend.redis.execute_command("REPLICAOF", "127.0.0.1", "1")
+
+        assert (await found(backend.link))["replicas"].state == "warning"
+
+
+async def test_marker_notices_a_flush(server: RedisServer) -> None:
+    """Every process notices, once, and the warning ends with the longest hold (failure mode 44)."""
+    async with opened(server) as backend:
+        losses: list[str] = []
+        one = Marker(backend.link, 300, on_loss=lambda: losses.append("one"))
+        other = Marker(backend.link, 300, on_loss=lambda: losses.append("other"))
+        for marker in (one, other):
+            assert (await marker.beat(soon())).state == "ok"
+        await backend.redis.flushall()
+
+        for _ in range(2):
+            assert (await one.beat(soon())).detail.startswith("lost at ")
+            assert (await other.beat(soon())).state == "warning"
+        assert losses == ["one", "other"]
+
+        await backend.wait_until(await backend.now_ms() + 300)
+        assert (await one.beat(soon())).state == "ok"
+        assert losses == ["one", "other"]
+
+
+async def test_marker_notices_a_restart_without_the_data(server: RedisServer) -> None:
+    """A server that keeps nothing comes back empty: noticed with the first beat that it answers."""
+    async with opened(server) as backend:
+        losses: list[int] = []
+        marker = Marker(backend.link, 60_000, on_loss=lambda: losses.append(1))
+        await marker.beat(soon())
+        server.stop()
+        with pytest.raises(StoreUnavailableError):
+            await marker.beat(soon())
+        server.start()
+
+        assert (await marker.beat(soon())).state == "warning"
+        assert losses == [1]
+
+
+async def test_marker_notices_a_restart_from_an_older_snapshot(server: RedisServer) -> None:
+    """Data that is as it was before the last beat is noticed, though nothing seems to be gone."""
+    async with opened(server) as backend:
+        losses: list[int] = []
+        marker = Marker(backend.link, 60_000, on_loss=lambda: losses.append(1))
+        await marker.beat(soon())
+        await backend.redis.save()
+        await marker.beat(soon())
+        held = await backend.create_lease(slot := await backend.slot())
+        assert held.expires_at_ms
+        await restart(server, backend)
+
+        assert await backend.owner(slot) is None
+        assert (await marker.beat(soon())).state == "warning"
+        assert losses == [1]
+
+
+async def test_marker_after_a_restart_with_the_data_notices_nothing(server: RedisServer) -> None:
+    """A server that comes back with all that it had answered is no loss."""
+    server.stop()
+    server.arguments = ("--appendonly", "yes", "--appendfsync", "always")
+    server.start()
+    async with opened(server) as backend:
+        marker = Marker(backend.link, 60_000, on_loss=pytest.fail)
+        await marker.beat(soon())
+        await restart(server, backend)
+
+        assert (await marker.beat(soon())).state == "ok"
+
+
+async def test_marker_that_may_not_be_kept_warns(server: RedisServer) -> None:
+    """A user who may not touch the marker's key, and a full store, leave a loss unknown."""
+    async with opened(server) as backend:
+        marker = Marker(backend.link, 60_000, on_loss=pytest.fail)
+        await backend.redis.config_set("maxmemory", "1")
+        assert "STORE_OUT_OF_MEMORY" in (await marker.beat(soon())).detail
+        await backend.redis.config_set("maxmemory", "0")
+
+        limits = ("resetkeys", "~lease:*", "~slot:*")
+        await backend.redis.execute_command("ACL", "SETUSER", "default", *limits)
+        finding = await marker.beat(soon())
+        await backend.redis.execute_command("ACL", "SETUSER", "default", "~*")
+        assert (finding.state, finding.detail[:8]) == ("warning", "unknown:")
