@@ -13,6 +13,7 @@
 -- Keeps: once data is lost the data set has another id, so that every process notices. What was held before the loss was
 -- granted before lost_at_ms, which is 0 without a loss and stays as it is however many notice.
 -- Cost: constant; one read and one write of one key, which has at most 261 fields.
+-- Promises: nothing.
 -- Repeatable: yes. A second run judges by the same knowledge, and finds the same or what the first one has made of it.
 
 --@include now_ms

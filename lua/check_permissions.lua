@@ -4,6 +4,7 @@
 --   checked  denied  the names of the denied commands, in one string
 -- Keeps: no key is left behind, whichever commands are denied: all but the first find a string that ends by itself.
 -- Cost: constant; some twenty commands on one key.
+-- Promises: nothing.
 -- Repeatable: yes. It leaves nothing.
 
 local probe_key = KEYS[1]

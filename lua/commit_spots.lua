@@ -20,6 +20,7 @@
 -- the standing bookings made before; a slot that is gone or shrunk still counts who is on it.
 -- Cost: one read a slot that is listed or there. One MGET of N keys for a slot with N spots that is gone, or whose open
 -- spots are fewer than its spots, and one HGET for each booking on those.
+-- Promises: nothing.
 -- Repeatable: yes. The stage stays for a while.
 
 --@include now_ms

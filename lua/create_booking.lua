@@ -36,6 +36,7 @@
 -- Keeps: a spot has one owner; a lease becomes at most one booking; a token makes at most one booking.
 -- Cost: constant for a slot with one spot: at most five reads, and six writes of three keys. With N spots one MGET of N
 -- keys, because a user has one spot of a slot at most.
+-- Promises: replayed, created.
 -- Repeatable: yes. The booking is named by its token, so a second run finds the first one's work.
 
 --@include now_ms

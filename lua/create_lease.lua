@@ -30,6 +30,7 @@
 -- Cost: constant for a slot with one spot: at most two reads, and three writes of two keys. With N spots one MGET of N
 -- keys, from 17 on only when five tries have failed. Redis' own time
 -- at 1, 10, 100, 1000 spots: 14, 22, 16, 17 us while spots are free, 9, 17, 70, 843 us once none is.
+-- Promises: consumed, replayed, created.
 -- Repeatable: yes. The lease is named by its reference, so a second run finds the first one's work.
 
 --@include now_ms

@@ -7,6 +7,7 @@
 --   dropped           removed  so many slots are gone
 -- Keeps: holds and bookings stand, and count should their slots come back.
 -- Cost: one read a slot, and one MGET of N keys for a slot with N spots.
+-- Promises: nothing.
 -- Repeatable: yes. It only removes.
 
 --@include find_tombstone

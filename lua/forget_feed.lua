@@ -4,6 +4,7 @@
 --   forgotten  it is not known any more
 -- Keeps: the inventories themselves are left to drop_inventory.
 -- Cost: constant; one write.
+-- Promises: nothing.
 -- Repeatable: yes. It only removes.
 
 local feed_key = KEYS[1]

@@ -9,6 +9,7 @@
 --   indexed      the booking is named
 -- Keeps: the index ends with the last booking that it names.
 -- Cost: O(log n) in the bookings of one user.
+-- Promises: indexed.
 -- Repeatable: yes. It only adds.
 
 --@include now_ms

@@ -7,6 +7,7 @@
 --   noted  it is known
 -- Keeps: it is known at least as long as any inventory lasts.
 -- Cost: constant; one read and two writes.
+-- Promises: nothing.
 -- Repeatable: yes. It says the same again.
 
 --@include now_ms

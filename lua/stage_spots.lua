@@ -6,6 +6,7 @@
 --   staged  repeated  the slots are staged; of those of the places listed here, an earlier one is
 -- Keeps: nobody who asks for a lease sees a stage. The first of two entries for one slot stays.
 -- Cost: one write a slot.
+-- Promises: nothing.
 -- Repeatable: yes. An entry is told from another by its place in the import.
 
 local stage_key = KEYS[1]

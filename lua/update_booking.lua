@@ -29,6 +29,7 @@
 -- Keeps: the new spot is taken and the old one freed in one step; a cancelled booking stays cancelled.
 -- Cost: constant for slots with one spot: at most five reads, and seven writes of four keys. A move to a slot with N
 -- spots finds a free one as create_lease does.
+-- Promises: unchanged, updated.
 -- Repeatable: no, because another change can have come between.
 
 --@include now_ms

@@ -250,6 +250,7 @@ class Counts:
 
     resent: int = 0
     reconnects: int = 0
+    shortfalls: int = 0
 
     def add_resent(self) -> None:
         """Count a command that was sent again."""
@@ -258,6 +259,10 @@ class Counts:
     def add_reconnect(self) -> None:
         """Count a connection that took the place of a lost one."""
         self.reconnects += 1
+
+    def add_shortfall(self) -> None:
+        """Count an answer that too few replicas could confirm."""
+        self.shortfalls += 1
 
 
 @asynccontextmanager
@@ -272,6 +277,7 @@ async def link_to(
         access,
         on_resend=counts.add_resent,
         on_reconnect=counts.add_reconnect,
+        on_shortfall=counts.add_shortfall,
     )
     try:
         yield link

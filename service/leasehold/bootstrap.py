@@ -130,6 +130,8 @@ def _open_link(
         timeout_s=settings.redis_timeout_s,
         connect_timeout_s=settings.redis_connect_timeout_s,
         retries=settings.redis_retries,
+        replica_acks=settings.replica_acks,
+        replica_ack_timeout_s=settings.replica_ack_timeout_s,
     )
     sentinel_password = settings.redis_sentinel_password
     access = Access(
@@ -146,6 +148,7 @@ def _open_link(
         access,
         on_resend=metrics.link_resent.inc,
         on_reconnect=reconnected,
+        on_shortfall=metrics.replica_shortfalls.inc,
     )
     metrics.link_in_flight.set_function(lambda: link.in_flight)
     stack.push_async_callback(link.close)

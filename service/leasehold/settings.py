@@ -111,6 +111,10 @@ class Settings(BaseSettings):
     redis_max_in_flight: int = count(
         4096, 1, 1_000_000, "Most commands that wait for the store at a time; more are refused."
     )
+    replica_acks: int = count(
+        0, 0, 16, "Replicas that must have a lease or booking before a caller is told of it."
+    )
+    replica_ack_timeout_s: Seconds = seconds(0.5, 0.01, 60, "Longest wait for them.")
     call_timeout_s: Seconds = seconds(
         3, 0.05, 60, "Longest time for one call, whatever deadline the caller sets."
     )

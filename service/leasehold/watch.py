@@ -25,6 +25,7 @@ class Watch:
         self._link = link
         self._known = known
         self._timeout_s = settings.call_timeout_s
+        self._replica_acks = settings.replica_acks
         hold_ms = settings.lease_terms().max_lease_ms
         self._markers = Markers(link, hold_ms, on_loss=metrics.data_losses.inc)
         self._rounds = (
@@ -62,7 +63,7 @@ class Watch:
     async def _look(self) -> None:
         with suppress(StoreUnavailableError, DeadlinePassedError, OverloadedError):
             deadline = Deadline.within(self._timeout_s, None)
-            for finding in await safety.look(self._link, deadline):
+            for finding in await safety.look(self._link, deadline, self._replica_acks):
                 self._known.note(finding)
 
     def _quarantine_remaining_s(self) -> float:

@@ -42,7 +42,7 @@ async def restart(server: RedisServer, backend: Backend) -> None:
 
 async def found(link: Link) -> dict[str, Finding]:
     """Look, and return the findings by name."""
-    return {finding.name: finding for finding in await safety.look(link, soon())}
+    return {finding.name: finding for finding in await safety.look(link, soon(), 0)}
 
 
 def states(findings: dict[str, Finding]) -> dict[str, str]:

@@ -34,7 +34,7 @@ async def test_look_at_a_cluster_names_the_shard_that_is_amiss(
     one, *others = shards.primaries
     ask(one, "CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
     try:
-        found = {it.name: it for it in await safety.look(backend.link, soon())}
+        found = {it.name: it for it in await safety.look(backend.link, soon(), 0)}
     finally:
         ask(one, "CONFIG", "SET", "maxmemory-policy", "noeviction")
 
@@ -99,4 +99,4 @@ async def test_marker_after_a_planned_failover_notices_nothing() -> None:
 
             finding = await markers.beat(soon())
             assert (finding.state, group.primary is old) == ("ok", False)
-            assert {it.state for it in await safety.look(link, soon())} <= {"ok", "warning"}
+            assert {it.state for it in await safety.look(link, soon(), 0)} <= {"ok", "warning"}

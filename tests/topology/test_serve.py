@@ -210,5 +210,6 @@ def grants(service: Service) -> bool:
     try:
         return service.create_lease(lease_request(now_ms())).HasField("lease")
     except grpc.RpcError as error:
-        assert error.code() in NOT_NOW
+        if error.code() not in NOT_NOW:
+            raise
         return False

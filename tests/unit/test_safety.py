@@ -24,22 +24,22 @@ WELL = Told(
 )
 
 
-def finding(told: Told, name: str) -> Finding:
+def finding(told: Told, name: str, replica_acks: int = 0) -> Finding:
     """Return what is found of one thing."""
-    return next(each for each in judge(told) if each.name == name)
+    return next(each for each in judge(told, replica_acks) if each.name == name)
 
 
 def test_every_finding_of_a_look_can_be_required() -> None:
     """The names that a setting and a metric know are those that are found, and that of data."""
-    assert (*[each.name for each in judge(WELL)], "data") == FINDING_NAMES
-    assert {each.state for each in judge(WELL)} == {"ok"}
+    assert (*[each.name for each in judge(WELL, 0)], "data") == FINDING_NAMES
+    assert {each.state for each in judge(WELL, 0)} == {"ok"}
 
 
 def test_server_that_tells_nothing_is_all_warnings() -> None:
     """What is not known is never called ok; the scripts alone cannot be done without."""
     silent = Told(info={}, config={}, can_wait=False, denied=None, ahead_s=None)
 
-    states = {each.name: each.state for each in judge(silent)}
+    states = {each.name: each.state for each in judge(silent, 0)}
     assert states.pop("permissions") == "failed"
     assert set(states.values()) == {"warning"}
 
@@ -75,6 +75,12 @@ def test_fields_of_info_mean(name: str, changes: dict[str, str], state: str, det
 
     assert found.state == state
     assert detail in found.detail
+
+
+@pytest.mark.parametrize(("replica_acks", "state"), [(2, "ok"), (3, "warning")])
+def test_replicas_are_as_many_as_are_waited_for(replica_acks: int, state: str) -> None:
+    """With fewer than LEASEHOLD_REPLICA_ACKS nothing can be confirmed."""
+    assert finding(WELL, "replicas", replica_acks).state == state
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ HEADER = """\
 --   given   at_ms to_ms  it is given
 -- Keeps: what is given is given once.
 -- Cost: constant.
+-- Promises: given.
 -- Repeatable: no, because it is only an example.
 """
 
@@ -82,6 +83,7 @@ def test_parse_header_reads_the_contract() -> None:
     assert header.arguments == ("what", "until_ms")
     assert list(header.statuses.items()) == [("refused", ()), ("given", ("at_ms", "to_ms"))]
     assert not header.repeatable
+    assert header.promises == {"given"}
 
 
 @pytest.mark.parametrize(
@@ -90,6 +92,8 @@ def test_parse_header_reads_the_contract() -> None:
         ("-- give:", "-- take:", "name of the script"),
         ("ARGV[2]", "ARGV[3]", "numbered"),
         ("Repeatable: no", "Repeatable: perhaps", "repeatable"),
+        ("-- Promises:", "-- Vows:", "promises"),
+        ("Promises: given", "Promises: taken", "not among its statuses"),
         ("-- Keeps:", "-- Guards:", "Keeps:"),
         ("-- Cost:", "-- Price:", "Cost:"),
         ("--   refused ", "--   given ", "named twice"),

@@ -40,6 +40,8 @@ class StoreTrouble(StrEnum):
     LOADING = "STORE_LOADING"
     READ_ONLY = "STORE_READ_ONLY"
     NO_REPLICAS = "STORE_NO_REPLICAS"
+    NOT_REPLICATED = "STORE_NOT_REPLICATED"
+    """Done, but fewer replicas than wanted have it: to ask again is to wait for them again."""
     NOT_PERSISTING = "STORE_NOT_PERSISTING"
     BUSY = "STORE_BUSY"
     CLUSTER_DOWN = "STORE_CLUSTER_DOWN"

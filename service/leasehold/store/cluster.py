@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import random
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,13 +91,18 @@ class Cluster:
         return self._pausing + sum(node.in_flight for node in nodes)
 
     async def ask(
-        self, words: tuple[Word, ...], deadline: Deadline, key: str | None = None, /
+        self,
+        words: tuple[Word, ...],
+        deadline: Deadline,
+        key: str | None = None,
+        promises: Collection[str] = (),
+        /,
     ) -> Any:
         """Send a command to the owner of a key, or to any primary; follow redirections."""
         at, asking, attempt = await self._owner(key, deadline), False, 0
         while True:
             try:
-                return await self._ask_node(at, words, deadline, asking=asking)
+                return await self._ask_node(at, words, deadline, key, promises, asking=asking)
             except StoreUnavailableError as error:
                 if error.trouble is not StoreTrouble.MIGRATING:
                     raise
@@ -160,10 +165,17 @@ class Cluster:
         await asyncio.gather(*(node.close() for node in nodes))
 
     async def _ask_node(
-        self, at: Address, words: tuple[Word, ...], deadline: Deadline, *, asking: bool = False
+        self,
+        at: Address,
+        words: tuple[Word, ...],
+        deadline: Deadline,
+        key: str | None = None,
+        promises: Collection[str] = (),
+        *,
+        asking: bool = False,
     ) -> Any:
         try:
-            return await self._node(at).ask(words, deadline, asking=asking)
+            return await self._node(at).ask(words, deadline, key, promises, asking=asking)
         except StoreUnavailableError as error:
             if error.trouble in _MAY_MEAN_A_NEW_OWNER or isinstance(error.__cause__, MovedError):
                 self._draw()

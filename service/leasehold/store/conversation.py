@@ -34,6 +34,8 @@ class Command:
     deadline: Deadline
     reply: "asyncio.Future[Any]"
     """The answer, or an exception as a value: the caller may have left."""
+    run_id: str = ""
+    """Which process it went to, where somebody wants to know."""
 
     def settle(self, reply: Any) -> None:
         """Answer the caller, if it is still there."""
@@ -60,7 +62,11 @@ class Conversation(asyncio.Protocol):
     """
 
     def __init__(
-        self, connection: AbstractConnection, waiting: list[Command], timeout_s: float
+        self,
+        connection: AbstractConnection,
+        waiting: list[Command],
+        timeout_s: float,
+        run_id: str = "",
     ) -> None:
         # redis-py has no public way to its transport.
         writer = connection._writer  # noqa: SLF001
@@ -68,6 +74,7 @@ class Conversation(asyncio.Protocol):
         self._transport = writer.transport
         self._waiting = waiting
         self._timeout_s = timeout_s
+        self._run_id = run_id
         self._in_flight: deque[Command] = deque()
         self._replies = Reader(
             protocolError=InvalidResponse,
@@ -136,6 +143,7 @@ class Conversation(asyncio.Protocol):
             self._in_flight.append(command)
             yield command.packed
             command.packed = b""
+            command.run_id = self._run_id
         self._waiting.clear()
 
     def pause_writing(self) -> None:

@@ -49,6 +49,11 @@ def index_key(user_digest: str) -> str:
     return f"bookings-of:{{{user_digest}}}"
 
 
+def acknowledgement_key(key: str) -> str:
+    """Name what is written beside a key before replicas are asked whether they have that."""
+    return f"ack:{key[key.index('{') : key.index('}') + 1]}"
+
+
 def inventory_key(merchant_id: str) -> str:
     """Name what is known of a merchant's inventory."""
     return f"inventory:{{{encode_id(merchant_id)}}}"

@@ -11,6 +11,7 @@ from redis.exceptions import InvalidResponse, RedisError
 
 from leasehold.model.errors import StoreTrouble, StoreUnavailableError
 from leasehold.store import trouble
+from leasehold.store.acknowledger import ask_run_id
 from leasehold.store.conversation import Command, Conversation
 
 _FIRST_PAUSE_S = 0.02
@@ -45,11 +46,15 @@ class Lane:
         timeout_s: float,
         connect_timeout_s: float,
         on_reconnect: Callable[[], object],
+        knows_server: bool = False,
     ) -> None:
+        """With ``knows_server`` commands carry the run id of the process that they went to."""
         self._make_connection = make_connection
         self._timeout_s = timeout_s
         self._connect_timeout_s = connect_timeout_s
         self._on_reconnect = on_reconnect
+        self._knows_server = knows_server
+        self._run_id = ""
         self._waiting: list[Command] = []
         self._conversation: Conversation | None = None
         self._runner: asyncio.Task[None] | None = None
@@ -110,6 +115,8 @@ class Lane:
         try:
             async with asyncio.timeout(self._connect_timeout_s):
                 await connection.connect()
+                if self._knows_server:
+                    self._run_id = await ask_run_id(connection)
                 await _check_silence(connection)
         except BaseException as error:
             await connection.disconnect(nowait=True)
@@ -127,7 +134,9 @@ class Lane:
 
     async def _converse(self, connection: AbstractConnection) -> None:
         """Talk until the connection ends."""
-        conversation = self._conversation = Conversation(connection, self._waiting, self._timeout_s)
+        conversation = self._conversation = Conversation(
+            connection, self._waiting, self._timeout_s, self._run_id
+        )
         try:
             await conversation.hold()
         except (RedisError, OSError) as error:

@@ -1,7 +1,7 @@
 """The link to Redis: runs scripts by SHA, within the time that the call has left."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -12,6 +12,7 @@ from redis.exceptions import NoScriptError
 from leasehold.model.deadline import Deadline
 from leasehold.model.errors import DeadlinePassedError, OverloadedError, StoreUnavailableError
 from leasehold.store import trouble
+from leasehold.store.acknowledger import Acknowledger
 from leasehold.store.conversation import Command, Prelude
 from leasehold.store.lane import Lane, NeverSentError, pause_s
 from leasehold.store.scripts import Script
@@ -37,6 +38,10 @@ class Limits:
     """Longest time to open a connection, its handshake included."""
     retries: int
     """How often what may be repeated is sent again."""
+    replica_acks: int = 0
+    """How many replicas must have what a script promises."""
+    replica_ack_timeout_s: float = 1
+    """Longest wait for them."""
 
 
 def tell_nobody() -> None:
@@ -51,9 +56,17 @@ class Nodes(Protocol):
         """Return how many commands wait, are in flight or pause before they are sent on."""
 
     async def ask(
-        self, words: tuple[Word, ...], deadline: Deadline, key: str | None = None, /
+        self,
+        words: tuple[Word, ...],
+        deadline: Deadline,
+        key: str | None = None,
+        promises: Collection[str] = (),
+        /,
     ) -> Any:
-        """Send a command to the node of a key, or any; return the answer, or raise what it was."""
+        """Send a command to the node of a key, or any; return the answer, or raise what it was.
+
+        An answer that begins with one of ``promises`` counts once enough replicas have it.
+        """
 
     async def ping(self, deadline: Deadline) -> None:
         """Return when the store, or some of it, answers."""
@@ -103,13 +116,14 @@ class Link:
         DeadlinePassedError when the time is up, or OverloadedError when too much is waiting.
         """
         words = (len(keys), *keys, *arguments)
+        ask, promises = self._nodes.ask, script.header.promises
 
         async def evaluate() -> Any:
             try:
-                return await self._nodes.ask(("EVALSHA", script.sha, *words), deadline, keys[0])
+                return await ask(("EVALSHA", script.sha, *words), deadline, keys[0], promises)
             except NoScriptError:
                 # Restarted, promoted or flushed. EVAL runs the script and leaves it loaded.
-                return await self._nodes.ask(("EVAL", script.source, *words), deadline, keys[0])
+                return await ask(("EVAL", script.source, *words), deadline, keys[0], promises)
 
         reply: Reply = await self._repeat(
             evaluate, deadline, is_repeatable=script.header.repeatable
@@ -208,7 +222,8 @@ class Node:
     """One server, or whichever its address leads to now, over a few connections.
 
     ``make_connection`` returns a connection of redis-py that is not connected yet. ``on_reconnect``
-    is called whenever a lost connection has been replaced.
+    is called whenever a lost connection has been replaced, ``on_shortfall`` whenever too few
+    replicas have what was promised.
     """
 
     def __init__(
@@ -218,6 +233,7 @@ class Node:
         limits: Limits,
         *,
         on_reconnect: Callable[[], object] = tell_nobody,
+        on_shortfall: Callable[[], object] = tell_nobody,
     ) -> None:
         self.address = address
         """Where it is, for people; no password."""
@@ -227,9 +243,19 @@ class Node:
                 timeout_s=limits.timeout_s,
                 connect_timeout_s=limits.connect_timeout_s,
                 on_reconnect=on_reconnect,
+                knows_server=limits.replica_acks > 0,
             )
             for _ in range(limits.connections)
         ]
+        self._acknowledger: Acknowledger | None = None
+        if limits.replica_acks:
+            self._acknowledger = Acknowledger(
+                make_connection,
+                replicas=limits.replica_acks,
+                timeout_s=limits.replica_ack_timeout_s,
+                connect_timeout_s=limits.connect_timeout_s,
+                on_shortfall=on_shortfall,
+            )
 
     @property
     def in_flight(self) -> int:
@@ -255,12 +281,15 @@ class Node:
     async def close(self) -> None:
         """Close every connection; what is unanswered fails with StoreUnavailableError."""
         await asyncio.gather(*(lane.close() for lane in self._lanes))
+        if self._acknowledger:
+            await self._acknowledger.close()
 
     async def ask(
         self,
         words: tuple[Word, ...],
         deadline: Deadline,
-        _key: str | None = None,
+        key: str | None = None,
+        promises: Collection[str] = (),
         /,
         *,
         asking: bool = False,
@@ -286,6 +315,9 @@ class Node:
             too_late.cancel()
         if isinstance(reply, Exception):
             raise reply
+        if self._acknowledger and promises and reply[0] in promises:
+            assert key
+            await self._acknowledger.wait(key, command.run_id, deadline)
         return reply
 
 

@@ -58,14 +58,17 @@ class Told:
     """How far the server's clock is ahead of this process'; negative if it is behind."""
 
 
-async def look(link: Link, deadline: Deadline) -> list[Finding]:
+async def look(link: Link, deadline: Deadline, replica_acks: int) -> list[Finding]:
     """Ask every primary about itself and return what its answers mean.
+
+    ``replica_acks`` is how many replicas are waited for.
 
     Raises as Link.run does when one does not answer at all.
     """
     shards = [_Shard(link, node, tag) for tag, node in (await link.shards(deadline)).items()]
     told = await asyncio.gather(*(_ask_all(shard, deadline) for shard in shards))
-    return merge({shard.node.address: judge(it) for shard, it in zip(shards, told, strict=True)})
+    judged = (judge(it, replica_acks) for it in told)
+    return merge({shard.node.address: it for shard, it in zip(shards, judged, strict=True)})
 
 
 async def _ask_all(shard: _Shard, deadline: Deadline) -> Told:
@@ -78,14 +81,14 @@ async def _ask_all(shard: _Shard, deadline: Deadline) -> Told:
     )
 
 
-def judge(told: Told) -> list[Finding]:
+def judge(told: Told, replica_acks: int) -> list[Finding]:
     """Say what it means, in one finding for each thing that can be wrong."""
     return [
         Finding("version", *_version(told)),
         Finding("permissions", *_permissions(told)),
         Finding("eviction", *_eviction(told)),
         Finding("persistence", *_persistence(told)),
-        Finding("replicas", *_replicas(told)),
+        Finding("replicas", *_replicas(told, replica_acks)),
         Finding("clock", *_clock(told)),
     ]
 
@@ -198,7 +201,7 @@ _FSYNC_NOT_TOLD: Judgement = (
 )
 
 
-def _replicas(told: Told) -> Judgement:
+def _replicas(told: Told, replica_acks: int) -> Judgement:
     info = told.info
     if "role" not in info:
         return "warning", _NOT_TOLD.format("INFO")
@@ -210,6 +213,8 @@ def _replicas(told: Told) -> Judgement:
         detail += f"; fewer than {least} and it takes no writes"
     if not told.can_wait:
         return "warning", f"{detail}; WAIT is not allowed, so nobody can wait for them"
+    if int(info.get("connected_slaves", "0")) < replica_acks:
+        return "warning", f"{detail}; nothing is confirmed with fewer than {replica_acks}"
     return "ok", detail
 
 

@@ -6,7 +6,7 @@ A helper may include others; each stands once in the expanded script, where it i
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -31,6 +31,8 @@ class Header:
     """Status to the fields that follow it in the reply, in order of precedence."""
     repeatable: bool
     """Whether the script may be sent again when its reply was lost."""
+    promises: frozenset[str]
+    """Statuses that tell a caller of something kept: replicas may have to have it first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,14 +105,19 @@ def parse_header(name: str, source: str) -> Header:
     repeatable = [line for line in lines if line.startswith("Repeatable: ")]
     if len(repeatable) != 1 or not re.match(r"Repeatable: (yes|no)\b", repeatable[0]):
         raise ScriptError(f"{name}: the header does not say whether the script is repeatable")
+    promises = [line.removeprefix("Promises: ") for line in lines if line.startswith("Promises: ")]
+    if len(promises) != 1:
+        raise ScriptError(f"{name}: the header does not say what the script promises")
     for required in ("Keeps: ", "Cost: ", "Returns {status"):
         if not any(line.startswith(required) for line in lines):
             raise ScriptError(f"{name}: the header has no line {required.strip()!r}")
+    statuses = _statuses(name, lines)
     return Header(
         keys=_listed(name, "KEYS", parameters),
         arguments=_listed(name, "ARGV", parameters),
-        statuses=_statuses(name, lines),
+        statuses=statuses,
         repeatable=repeatable[0].startswith("Repeatable: yes"),
+        promises=_promises(name, promises[0], statuses),
     )
 
 
@@ -119,6 +126,15 @@ def _listed(name: str, kind: str, parameters: list[re.Match[str]]) -> tuple[str,
     if [int(match["index"]) for match in found] != list(range(1, len(found) + 1)):
         raise ScriptError(f"{name}: {kind} are not numbered from 1 without gaps")
     return tuple(match["name"] for match in found)
+
+
+def _promises(name: str, text: str, statuses: Container[str]) -> frozenset[str]:
+    if text == "nothing.":
+        return frozenset()
+    promised = text.removesuffix(".").split(", ")
+    if any(status not in statuses for status in promised):
+        raise ScriptError(f"{name}: promises what is not among its statuses: {text}")
+    return frozenset(promised)
 
 
 def _statuses(name: str, lines: list[str]) -> dict[str, tuple[str, ...]]:

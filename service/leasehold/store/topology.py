@@ -51,15 +51,19 @@ def open_link(
     *,
     on_resend: Callable[[], object] = tell_nobody,
     on_reconnect: Callable[[], object] = tell_nobody,
+    on_shortfall: Callable[[], object] = tell_nobody,
 ) -> Link:
     """Return a link to the store of a URL; it connects when there is something to ask.
 
     ``on_resend`` is called whenever a command is sent again, ``on_reconnect`` whenever a lost
-    connection has been replaced. Raises ValueError for a URL that is none.
+    connection has been replaced, ``on_shortfall`` whenever too few replicas have what was promised.
+    Raises ValueError for a URL that is none.
     """
     parsed, access = store_url.parse(url), access or Access()
     options = _options(parsed, limits, access)
-    make_node = functools.partial(Node, limits=limits, on_reconnect=on_reconnect)
+    make_node = functools.partial(
+        Node, limits=limits, on_reconnect=on_reconnect, on_shortfall=on_shortfall
+    )
     match parsed.shape:
         case "cluster":
             cluster = Cluster(

@@ -37,6 +37,10 @@ link_reconnects = Counter(
     "leasehold_link_reconnects_total",
     "Connections to the store that took the place of a lost one.",
 )
+replica_shortfalls = Counter(
+    "leasehold_replica_shortfalls_total",
+    "Answers withheld because too few replicas had what they told of.",
+)
 finding = Gauge(
     "leasehold_finding",
     "1 for the state (ok, warning, failed) that a finding is in; /readyz?verbose tells more.",
