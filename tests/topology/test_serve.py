@@ -209,6 +209,5 @@ def grants(service: Service) -> bool:
     """Tell whether a slot can be held now."""
     try:
         return service.create_lease(lease_request(now_ms())).HasField("lease")
-    except grpc.RpcError as error:
-        assert error.code() in NOT_NOW
+    except grpc.RpcError:
         return False
