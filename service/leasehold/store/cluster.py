@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 from redis.crc import key_slot
-from redis.exceptions import AskError, MovedError, RedisClusterException, RedisError
+from redis.exceptions import AskError, MovedError
 
 from leasehold.model.address import Address
 from leasehold.model.deadline import Deadline
@@ -210,9 +210,11 @@ class Cluster:
     async def _redraw(self) -> None:
         await asyncio.sleep(self._draw_at_s - time.monotonic())
         before = self._map
+        if time.monotonic() > self._draw_at_s + _LONGEST_MAP_PAUSE_S:
+            self._map_pause_s = _FIRST_MAP_PAUSE_S
         try:
             self._map = await self._draw_map(before.nodes)
-        except (RedisError, RedisClusterException, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, there is no new map
             self._trouble = trouble.from_redis(_root(error)) or StoreTrouble.CLUSTER_DOWN
             _log.warning("cluster_unknown", reason=str(error))
         else:
