@@ -22,7 +22,8 @@ from leasehold.model.deadline import Deadline
 from leasehold.model.lease import CreateLease, CreateLeaseOutcome, LeaseTerms
 from leasehold.model.slot import Slot
 from leasehold.store import keys
-from leasehold.store.link import Limits, Link, Node
+from leasehold.store.link import Link
+from leasehold.store.node import Limits, Node
 from leasehold.store.redis_inventory import RedisInventory
 from leasehold.store.redis_store import RedisStore
 from leasehold.store.topology import Access, open_link

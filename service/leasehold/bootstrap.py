@@ -21,7 +21,8 @@ from leasehold.rpc.v0 import servicer as v0_servicer
 from leasehold.rpc.v1.inventory import InventoryServicer
 from leasehold.rpc.v2 import servicer as v2_servicer
 from leasehold.settings import Settings
-from leasehold.store.link import Limits, Link
+from leasehold.store.link import Link
+from leasehold.store.node import Limits
 from leasehold.store.redis_inventory import RedisInventory
 from leasehold.store.redis_store import RedisStore
 from leasehold.store.topology import Access, open_link

@@ -21,7 +21,7 @@ from leasehold.store import keys, scripts
 SIZES = (1000, 100_000, 10_000_000)
 PROCESSES = {1: "one service process", 2: "two service processes", 4: "four service processes"}
 SHARDS = {1: "on one cluster shard", 3: "on three cluster shards"}
-NO_CLUSTER = "not measured: the service does not speak Redis Cluster yet"
+NO_CLUSTER = "not measured: the benchmark runs no cluster yet"
 # Larger stores take minutes to fill, and hardly notice the leases that a round adds.
 _REFILLED_UP_TO = 200_000
 _CHUNK = 5000

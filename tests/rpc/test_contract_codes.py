@@ -37,7 +37,8 @@ from tests.servers import running
 from leasehold.generated.ext.maps.booking.partner.v2 import booking_service_pb2 as pb
 from leasehold.model.errors import DeadlinePassedError, StoreTrouble, StoreUnavailableError
 from leasehold.model.store import LeaseStore
-from leasehold.store.link import Link, Node
+from leasehold.store.link import Link
+from leasehold.store.node import Node
 from leasehold.store.redis_store import RedisStore
 
 Serve = Callable[[LeaseStore], Any]

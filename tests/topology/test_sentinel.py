@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from tests.backends import TERMS, Counts, link_to, soon
-from tests.servers import RedisServer, poll
+from tests.servers import RedisServer, free_port, poll
 from tests.service import now_ms
 from tests.topologies import BINARIES, Replicated, ask, replicated
 
@@ -89,6 +89,19 @@ async def test_sentinel_silent_or_dead_does_not_keep_the_others_from_being_asked
     finally:
         silent.resume()
         dead.start()
+
+
+async def test_sentinel_out_of_reach_is_told_in_one_sentence_and_without_secrets() -> None:
+    """What people read of it names the service, and nothing that opens a door."""
+    url = f"redis+sentinel://ada:hunter-1@127.0.0.1:{free_port()}/main"
+    access = Access(sentinel_username="watcher", sentinel_password="hunter-2")
+    async with link_to(url, access=access) as link:
+        with pytest.raises(StoreUnavailableError) as caught:
+            await link.ping(soon())
+
+    told = str(caught.value.__cause__)
+    assert told.startswith("no Sentinel names a primary called main")
+    assert not [word for word in ("ada", "hunter", "watcher", "redis.asyncio") if word in told]
 
 
 async def test_sentinel_that_names_a_replica_gets_nobody_served_by_it() -> None:

@@ -10,14 +10,14 @@ from typing import Any
 
 import structlog
 from redis.crc import key_slot
-from redis.exceptions import AskError, MovedError, RedisClusterException, RedisError
+from redis.exceptions import AskError, MovedError
 
 from leasehold.model.address import Address
 from leasehold.model.deadline import Deadline
 from leasehold.model.errors import DeadlinePassedError, StoreTrouble, StoreUnavailableError
 from leasehold.store import trouble
 from leasehold.store.lane import NeverSentError, pause_s
-from leasehold.store.link import Node, Word
+from leasehold.store.node import Node, Word
 
 # However much is amiss, the cluster is asked who owns what at most so often, and less and less
 # often while it has nothing new to tell.
@@ -246,9 +246,11 @@ class Cluster:
     async def _redraw(self) -> None:
         await asyncio.sleep(self._draw_at_s - time.monotonic())
         before = self._map
+        if time.monotonic() > self._draw_at_s + _LONGEST_MAP_PAUSE_S:
+            self._map_pause_s = _FIRST_MAP_PAUSE_S
         try:
             self._map = await self._draw_map(before.nodes)
-        except (RedisError, RedisClusterException, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, there is no new map
             self._trouble = trouble.from_redis(_root(error)) or StoreTrouble.CLUSTER_DOWN
             _log.warning("cluster_unknown", reason=str(error))
         else:

@@ -2,50 +2,19 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
-from dataclasses import dataclass
 from typing import Any, Protocol
 
-from hiredis import pack_command
-from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import NoScriptError
 
 from leasehold.model.deadline import Deadline
-from leasehold.model.errors import DeadlinePassedError, OverloadedError, StoreUnavailableError
+from leasehold.model.errors import OverloadedError, StoreUnavailableError
 from leasehold.store import trouble
-from leasehold.store.acknowledger import Acknowledger
-from leasehold.store.conversation import Command, Prelude
-from leasehold.store.lane import Lane, NeverSentError, pause_s
+from leasehold.store.lane import NeverSentError, pause_s
+from leasehold.store.node import Limits, Node, Word, tell_nobody
 from leasehold.store.scripts import Script
 
 Reply = list[Any]
 """A status word, then strings and integers, as the header of the script says."""
-
-Word = str | int
-
-_ASKING = pack_command(("ASKING",))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """How much the link may hold and how long it may take."""
-
-    connections: int
-    max_in_flight: int
-    """Most commands that may wait, be in flight or pause before a repeat."""
-    timeout_s: float
-    """Longest silence of a connection from which answers are due."""
-    connect_timeout_s: float
-    """Longest time to open a connection, its handshake included."""
-    retries: int
-    """How often what may be repeated is sent again."""
-    replica_acks: int = 0
-    """How many replicas must have what a script promises."""
-    replica_ack_timeout_s: float = 1
-    """Longest wait for them."""
-
-
-def tell_nobody() -> None:
-    """Take part in no counting."""
 
 
 class Nodes(Protocol):
@@ -71,10 +40,10 @@ class Nodes(Protocol):
     async def ping(self, deadline: Deadline) -> None:
         """Return when the store, or some of it, answers."""
 
-    async def primaries(self, deadline: Deadline) -> "dict[str, Node]":
+    async def primaries(self, deadline: Deadline) -> dict[str, Node]:
         """Return every node that takes writes now, by its address."""
 
-    async def shards(self, deadline: Deadline) -> "dict[str, Node]":
+    async def shards(self, deadline: Deadline) -> dict[str, Node]:
         """Return every node that takes writes, by a hash tag of one of its keys.
 
         The tag of a single server is empty.
@@ -152,18 +121,18 @@ class Link:
         )
         return dict(zip(primaries, answers, strict=True))
 
-    async def primaries(self, deadline: Deadline) -> "dict[str, Node]":
+    async def primaries(self, deadline: Deadline) -> dict[str, Node]:
         """Return every node that takes writes now, by its address; raises as run does."""
         found: dict[str, Node] = await self._repeat(
             lambda: self._nodes.primaries(deadline), deadline, is_repeatable=True
         )
         return found
 
-    async def read_on(self, node: "Node", *words: str, deadline: Deadline) -> Any:
+    async def read_on(self, node: Node, *words: str, deadline: Deadline) -> Any:
         """Run a command that changes nothing on one node; raises as run does."""
         return await self._repeat(lambda: node.ask(words, deadline), deadline, is_repeatable=True)
 
-    async def shards(self, deadline: Deadline) -> "dict[str, Node]":
+    async def shards(self, deadline: Deadline) -> dict[str, Node]:
         """Return every node that takes writes, by a hash tag of one of its keys.
 
         The tag of a single server is empty. Raises as run does.
@@ -216,110 +185,3 @@ class Link:
             await asyncio.sleep(pause)
         finally:
             self._pausing -= 1
-
-
-class Node:
-    """One server, or whichever its address leads to now, over a few connections.
-
-    ``make_connection`` returns a connection of redis-py that is not connected yet. ``on_reconnect``
-    is called whenever a lost connection has been replaced, ``on_shortfall`` whenever too few
-    replicas have what was promised.
-    """
-
-    def __init__(
-        self,
-        address: str,
-        make_connection: Callable[[], AbstractConnection],
-        limits: Limits,
-        *,
-        on_reconnect: Callable[[], object] = tell_nobody,
-        on_shortfall: Callable[[], object] = tell_nobody,
-    ) -> None:
-        self.address = address
-        """Where it is, for people; no password."""
-        self._lanes = [
-            Lane(
-                make_connection,
-                timeout_s=limits.timeout_s,
-                connect_timeout_s=limits.connect_timeout_s,
-                on_reconnect=on_reconnect,
-                knows_server=limits.replica_acks > 0,
-            )
-            for _ in range(limits.connections)
-        ]
-        self._acknowledger: Acknowledger | None = None
-        if limits.replica_acks:
-            self._acknowledger = Acknowledger(
-                make_connection,
-                replicas=limits.replica_acks,
-                timeout_s=limits.replica_ack_timeout_s,
-                connect_timeout_s=limits.connect_timeout_s,
-                on_shortfall=on_shortfall,
-            )
-
-    @property
-    def in_flight(self) -> int:
-        """Return how many commands wait or are in flight."""
-        return sum(lane.load for lane in self._lanes)
-
-    async def ping(self, deadline: Deadline) -> None:
-        """Return when the server answers."""
-        await self.ask(("PING",), deadline)
-
-    async def primaries(self, _deadline: Deadline) -> "dict[str, Node]":
-        """Return this node."""
-        return {self.address: self}
-
-    async def shards(self, _deadline: Deadline) -> "dict[str, Node]":
-        """Return this node, which needs no tag."""
-        return {"": self}
-
-    async def shard_of(self, _key: str, _deadline: Deadline) -> "tuple[str, Node]":
-        """Return this node."""
-        return "", self
-
-    async def close(self) -> None:
-        """Close every connection; what is unanswered fails with StoreUnavailableError."""
-        await asyncio.gather(*(lane.close() for lane in self._lanes))
-        if self._acknowledger:
-            await self._acknowledger.close()
-
-    async def ask(
-        self,
-        words: tuple[Word, ...],
-        deadline: Deadline,
-        key: str | None = None,
-        promises: Collection[str] = (),
-        /,
-        *,
-        asking: bool = False,
-    ) -> Any:
-        """Send a command and return its answer, or raise what it was.
-
-        With ``asking`` a cluster node carries it out although its slot is only on its way there.
-        """
-        remaining_s = deadline.remaining_s()
-        if remaining_s <= 0:
-            raise DeadlinePassedError
-        loop = asyncio.get_running_loop()
-        packed = pack_command(words)  # type: ignore[arg-type] # its type takes one word only
-        command = Command(packed, deadline, loop.create_future())
-        lane = min(self._lanes, key=_burden)
-        if asking:
-            lane.submit(Prelude(_ASKING, deadline, command.reply))
-        lane.submit(command)
-        too_late = loop.call_later(remaining_s, command.settle, DeadlinePassedError())
-        try:
-            reply = await command.reply
-        finally:
-            too_late.cancel()
-        if isinstance(reply, Exception):
-            raise reply
-        if self._acknowledger and promises and reply[0] in promises:
-            assert key
-            await self._acknowledger.wait(key, command.run_id, deadline)
-        return reply
-
-
-def _burden(lane: Lane) -> tuple[bool, int]:
-    return lane.is_down, lane.load

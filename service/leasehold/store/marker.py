@@ -15,7 +15,8 @@ from leasehold.model.deadline import Deadline
 from leasehold.model.errors import DeadlinePassedError, QuarantinedError, StoreUnavailableError
 from leasehold.model.finding import Finding
 from leasehold.store import keys, scripts, trouble
-from leasehold.store.link import Reply, Word
+from leasehold.store.link import Reply
+from leasehold.store.node import Word
 from leasehold.store.scripts import Script
 
 _log = structlog.get_logger()

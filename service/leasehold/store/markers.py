@@ -6,8 +6,9 @@ from collections.abc import Callable
 from leasehold.model.deadline import Deadline
 from leasehold.model.finding import Finding
 from leasehold.store.findings import merge
-from leasehold.store.link import Link, Node, Reply, Word
+from leasehold.store.link import Link, Reply
 from leasehold.store.marker import Marker
+from leasehold.store.node import Node, Word
 from leasehold.store.scripts import Script
 
 

@@ -13,7 +13,8 @@ from leasehold.model.errors import StoreTrouble, StoreUnavailableError
 from leasehold.model.finding import Finding, State
 from leasehold.store import keys, scripts
 from leasehold.store.findings import merge
-from leasehold.store.link import Link, Node
+from leasehold.store.link import Link
+from leasehold.store.node import Node
 
 _OLDEST = (6, 2)
 _LONGEST_OFFSET_S = 1

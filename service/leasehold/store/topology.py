@@ -16,16 +16,18 @@ from redis.asyncio.connection import (
     UnixDomainSocketConnection,
 )
 from redis.asyncio.retry import Retry
-from redis.asyncio.sentinel import Sentinel
+from redis.asyncio.sentinel import MasterNotFoundError, Sentinel
 from redis.backoff import NoBackoff
 from redis.credentials import CredentialProvider
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoPermissionError, ReadOnlyError, RedisClusterException
 
 from leasehold.model import store_url
 from leasehold.model.address import Address
 from leasehold.model.store_url import StoreUrl
 from leasehold.store.cluster import Cluster, Map
-from leasehold.store.link import Limits, Link, Node, tell_nobody
+from leasehold.store.link import Link
+from leasehold.store.node import Limits, Node, tell_nobody
 
 _PRIMARY = "master"
 
@@ -169,6 +171,12 @@ def _to_primary(
         sentinel = Sentinel(in_any_order, sentinel_kwargs=sentinel_options)
         try:
             return Address(*await sentinel.discover_master(url.service))
+        except MasterNotFoundError:
+            # What redis-py says is a page about its own objects.
+            raise RedisConnectionError(
+                f"no Sentinel names a primary called {url.service}: none could be reached,"
+                " or logged in to, that knows it and sees it well"
+            ) from None
         finally:
             await sentinel.aclose()
 
