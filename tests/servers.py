@@ -5,6 +5,7 @@ import importlib.util
 import os
 import random
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -108,15 +109,16 @@ class RedisServer:
 
     def start(self, *, wait: bool = True) -> None:
         """Start the process and wait until it takes commands."""
-        arguments = ("--bind", "127.0.0.1", "--port", str(self.port), "--save", "")
         with (self.directory / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [binary(self.name), *arguments, "--dir", self.directory, *self.arguments],
-                stdout=log,
-                stderr=log,
+                [binary(self.name), *self._options()], stdout=log, stderr=log
             )
         if wait:
             poll(f"{self.name} starts", self._is_ours)
+
+    def _options(self) -> list[str]:
+        place = ["--bind", "127.0.0.1", "--port", str(self.port), "--dir", str(self.directory)]
+        return [*place, "--save", "", *self.arguments]
 
     def _is_ours(self) -> bool:
         assert self._process is not None
@@ -126,6 +128,19 @@ class RedisServer:
                 return bool(client.info("server")["process_id"] == self._process.pid)
         except redis.RedisError:
             return False
+
+    @property
+    def is_running(self) -> bool:
+        """Tell whether there is a process, paused or not."""
+        return self._process is not None
+
+    def pause(self) -> None:
+        """Stop the process where it is: it keeps its connections and says nothing."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let a paused process go on."""
+        os.kill(self.pid, signal.SIGCONT)
 
     def stop(self) -> None:
         """Kill the process, as a machine that loses power would."""

@@ -1,0 +1,438 @@
+"""Groups of real servers for tests: a primary watched by Sentinels, and a cluster of shards.
+
+Every node is a process of its own on 127.0.0.1 that can be killed (``stop``), started again,
+paused and resumed as tests/servers.py says. Nothing here waits for a fixed time.
+"""
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import redis
+from redis.crc import key_slot
+from tests.servers import RedisServer, check_ttls, poll
+
+SLOTS = 16_384
+SERVICE = "leasehold-test"
+HEALTH_TIMEOUT_S = 40
+
+
+def ask(server: RedisServer, *words: str | int) -> Any:
+    """Ask one node once; raises what redis-py raises."""
+    with server.client() as client:
+        client.connection_pool.connection_kwargs["socket_timeout"] = 2
+        return client.execute_command(*words)
+
+
+def info(server: RedisServer, section: str) -> dict[str, Any]:
+    """Return a section of INFO; empty when the node gives no answer."""
+    with contextlib.suppress(redis.RedisError, OSError):
+        found: dict[str, Any] = ask(server, "INFO", section)
+        return found
+    return {}
+
+
+def is_primary(server: RedisServer) -> bool:
+    """Tell whether a node takes itself for a primary, and answers."""
+    return info(server, "replication").get("role") == "master"
+
+
+def has_replicas(primary: RedisServer, count: int) -> bool:
+    """Tell whether a primary has so many replicas that keep up with it."""
+    found = info(primary, "replication")
+    replicas = [found.get(f"slave{number}", {}) for number in range(count)]
+    return all(replica.get("state") == "online" for replica in replicas)
+
+
+class SentinelServer(RedisServer):
+    """One Sentinel; it keeps what it knows in a file, so it may be stopped and started again."""
+
+    def watch(self, port: int, down_after_ms: int) -> None:
+        """Write the file that makes it watch a primary."""
+        (self.directory / "sentinel.conf").write_text(
+            f"port {self.port}\nbind 127.0.0.1\ndir {self.directory}\n"
+            f"sentinel monitor {SERVICE} 127.0.0.1 {port} 2\n"
+            f"sentinel down-after-milliseconds {SERVICE} {down_after_ms}\n"
+            f"sentinel failover-timeout {SERVICE} 3000\n" + "\n".join(self.arguments) + "\n"
+        )
+
+    def _options(self) -> list[str]:
+        return [str(self.directory / "sentinel.conf"), "--sentinel"]
+
+    def start(self, *, wait: bool = True) -> None:
+        """Start, and look around much more often than a Sentinel does by itself."""
+        super().start(wait=wait)
+        if wait:
+            ask(self, "SENTINEL", "DEBUG", "INFO-PERIOD", 200, "PUBLISH-PERIOD", 200)
+
+
+@dataclass
+class Replicated:
+    """A primary with its replicas, and the Sentinels that watch them."""
+
+    servers: list[RedisServer]
+    """The primary of the beginning first."""
+    sentinels: list[SentinelServer]
+    service: str = SERVICE
+
+    @property
+    def url(self) -> str:
+        """Return the address as the service takes it."""
+        hosts = ",".join(f"127.0.0.1:{sentinel.port}" for sentinel in self.sentinels)
+        return f"redis+sentinel://{hosts}/{self.service}"
+
+    @property
+    def nodes(self) -> list[RedisServer]:
+        """Return every process, the Sentinels included."""
+        return [*self.servers, *self.sentinels]
+
+    @property
+    def primaries(self) -> list[RedisServer]:
+        """Return the primary that most Sentinels name now, in a list; empty if they disagree."""
+        named = [self._named_by(sentinel) for sentinel in self.sentinels if sentinel.is_running]
+        return [it for it in self.servers if named.count(it.port) * 2 > len(self.sentinels)]
+
+    @property
+    def primary(self) -> RedisServer:
+        """Return the primary that most Sentinels name now."""
+        (primary,) = self.primaries
+        return primary
+
+    @property
+    def replicas(self) -> list[RedisServer]:
+        """Return every other server."""
+        primaries = self.primaries
+        return [server for server in self.servers if server not in primaries]
+
+    def _named_by(self, sentinel: RedisServer) -> int:
+        with contextlib.suppress(redis.RedisError, OSError):
+            found = ask(sentinel, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", self.service)
+            return int(found[1]) if found else 0
+        return 0
+
+    def fail_over(self) -> RedisServer:
+        """Let the Sentinels promote a replica while all is well; return the new primary."""
+        old = self.primary
+
+        def is_begun() -> bool:
+            with contextlib.suppress(redis.ResponseError):
+                ask(self.sentinels[0], "SENTINEL", "FAILOVER", self.service)
+                return True
+            return self.primaries not in ([old], [])
+
+        poll("a failover begins", is_begun, HEALTH_TIMEOUT_S)
+        return self.wait_for_new_primary(old)
+
+    def wait_for_new_primary(self, old: RedisServer) -> RedisServer:
+        """Wait until another server is the primary; return it."""
+        poll(
+            "another server is the primary",
+            lambda: self.primaries not in ([old], []) and is_primary(self.primary),
+            HEALTH_TIMEOUT_S,
+        )
+        return self.primary
+
+    def wait_until_healthy(self) -> None:
+        """Wait until every server that runs replicates, and every Sentinel knows of it."""
+        poll("primary, replicas and Sentinels are well", self._is_healthy, HEALTH_TIMEOUT_S)
+
+    def _is_healthy(self) -> bool:
+        count = sum(server.is_running for server in self.servers) - 1
+        primaries = self.primaries
+        return (
+            len(primaries) == 1
+            and is_primary(primaries[0])
+            and has_replicas(primaries[0], count)
+            and all(self._is_informed(it, count) for it in self.sentinels if it.is_running)
+        )
+
+    def _is_informed(self, sentinel: RedisServer, replica_count: int) -> bool:
+        with contextlib.suppress(redis.RedisError, OSError):
+            flat = ask(sentinel, "SENTINEL", "REPLICAS", self.service)
+            good = [it for it in map(as_dict, flat) if it["flags"] == "slave"]
+            others = ask(sentinel, "SENTINEL", "SENTINELS", self.service)
+            known = {int(it["port"]) for it in map(as_dict, others)}
+            running = {it.port for it in self.sentinels if it.is_running} - {sentinel.port}
+            return len(good) >= replica_count and running <= known
+        return False
+
+
+def as_dict(reply: list[Any]) -> dict[str, Any]:
+    """Return names and values that follow each other as a dict."""
+    return dict(zip(reply[::2], reply[1::2], strict=True))
+
+
+@contextmanager
+def replicated(
+    name: str, *arguments: str, replicas: int = 1, sentinels: int = 3, down_after_ms: int = 800
+) -> Iterator[Replicated]:
+    """Run a primary with replicas and Sentinels; healthy when it is handed over.
+
+    ``name`` is a binary as tests/servers.py knows it, ``valkey9`` or ``redis7``; ``arguments`` go
+    to every data server. At the end no key without a TTL may be on the primary, if there is one.
+    """
+    with ExitStack() as stack:
+        primary = stack.enter_context(RedisServer(name, arguments))
+        follow = (*arguments, "--replicaof", f"127.0.0.1 {primary.port}")
+        quick = ("--repl-diskless-sync-delay", "0")
+        others = [
+            stack.enter_context(RedisServer(name, (*follow, *quick))) for _ in range(replicas)
+        ]
+        watchers = [SentinelServer(name) for _ in range(sentinels)]
+        for watcher in watchers:
+            watcher.watch(primary.port, down_after_ms)
+            stack.enter_context(watcher)
+        ask(primary, "CONFIG", "SET", "repl-diskless-sync-delay", 0)
+        group = Replicated([primary, *others], watchers)
+        group.wait_until_healthy()
+        yield group
+        for server in group.primaries:
+            check_ttls(server.url)
+
+
+@dataclass
+class Migration:
+    """One hash slot on its way from its owner to another primary, step by step."""
+
+    cluster: "Cluster"
+    slot: int
+    source: RedisServer
+    target: RedisServer
+
+    def begin(self) -> None:
+        """Tell both sides; from now on ASK and TRYAGAIN may be answered."""
+        source_id, target_id = self.cluster.id_of(self.source), self.cluster.id_of(self.target)
+        ask(self.target, "CLUSTER", "SETSLOT", self.slot, "IMPORTING", source_id)
+        ask(self.source, "CLUSTER", "SETSLOT", self.slot, "MIGRATING", target_id)
+
+    def keys(self, count: int = 1000) -> list[str]:
+        """Return keys of the slot that are still with the source."""
+        found: list[str] = ask(self.source, "CLUSTER", "GETKEYSINSLOT", self.slot, count)
+        return found
+
+    def move(self, keys: Iterable[str]) -> None:
+        """Move these keys."""
+        for key in keys:
+            ask(self.source, "MIGRATE", "127.0.0.1", self.target.port, key, 0, 5000)
+
+    def move_all(self) -> None:
+        """Move keys until none is left with the source."""
+        while keys := self.keys():
+            self.move(keys)
+
+    def finish(self) -> None:
+        """Make the target the owner; the others hear of it."""
+        target_id = self.cluster.id_of(self.target)
+        for server in (self.target, self.source, *self.cluster.primaries):
+            with contextlib.suppress(redis.ConnectionError):
+                ask(server, "CLUSTER", "SETSLOT", self.slot, "NODE", target_id)
+
+    def abandon(self) -> None:
+        """Leave the slot where it was; what has been moved is not moved back."""
+        for server in (self.target, self.source):
+            ask(server, "CLUSTER", "SETSLOT", self.slot, "STABLE")
+
+
+@dataclass
+class Cluster:
+    """A cluster of shards, each a primary and its replicas."""
+
+    servers: list[RedisServer]
+    """The primaries of the beginning first, then their replicas in the same order."""
+    _ids: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def url(self) -> str:
+        """Return the address as the service takes it: the primaries of the beginning."""
+        hosts = ",".join(f"127.0.0.1:{server.port}" for server in self.servers[:3])
+        return f"redis+cluster://{hosts}"
+
+    @property
+    def nodes(self) -> list[RedisServer]:
+        """Return every process."""
+        return self.servers
+
+    @property
+    def primaries(self) -> list[RedisServer]:
+        """Return the primaries that answer and own slots, as the nodes see it now."""
+        owners = set(self.owners().values())
+        return [server for server in self.servers if server.port in owners and is_primary(server)]
+
+    @property
+    def replicas(self) -> list[RedisServer]:
+        """Return every server that is no primary, those that do not answer included."""
+        primaries = self.primaries
+        return [server for server in self.servers if server not in primaries]
+
+    def id_of(self, server: RedisServer) -> str:
+        """Return the node's id, which it keeps for its life."""
+        if server.port not in self._ids:
+            self._ids[server.port] = str(ask(server, "CLUSTER", "MYID"))
+        return self._ids[server.port]
+
+    def owners(self, seen_by: RedisServer | None = None) -> dict[range, int]:
+        """Return the port of the primary for each range of slots, as one node sees it."""
+        for server in [seen_by] if seen_by else self.servers:
+            with contextlib.suppress(redis.RedisError, OSError):
+                found = ask(server, "CLUSTER", "SLOTS")
+                return {range(low, high + 1): p[1] for low, high, p, *_ in sorted(found)}
+        return {}
+
+    def owner_of(self, slot_or_key: int | str) -> RedisServer:
+        """Return the primary that owns a hash slot, or the slot of a key, now."""
+        slot = self.slot_of(slot_or_key) if isinstance(slot_or_key, str) else slot_or_key
+        port = next(port for slots, port in self.owners().items() if slot in slots)
+        return next(server for server in self.servers if server.port == port)
+
+    def slot_of(self, key: str) -> int:
+        """Return the hash slot of a key."""
+        return int(key_slot(key.encode()))
+
+    def replicas_of(self, primary: RedisServer) -> list[RedisServer]:
+        """Return the replicas that follow a primary, as they say."""
+        return [
+            server
+            for server in self.servers
+            if info(server, "replication").get("master_port") == primary.port
+        ]
+
+    def fail_over(self, primary: RedisServer, *options: str) -> RedisServer:
+        """Let a replica take over from its primary (``FORCE``, ``TAKEOVER``); return it."""
+        replica = self.replicas_of(primary)[0]
+
+        def is_done() -> bool:
+            with contextlib.suppress(redis.RedisError):
+                ask(replica, "CLUSTER", "FAILOVER", *options)
+            return is_primary(replica)
+
+        poll("the replica takes over", is_done, HEALTH_TIMEOUT_S)
+        return replica
+
+    def wait_for_takeover(self, old: RedisServer) -> None:
+        """Wait until a primary that was killed or paused owns nothing in anybody's eyes."""
+        others = [it for it in self.servers if it is not old and it.is_running]
+        poll(
+            "a replica has taken over",
+            lambda: all(
+                (owners := self.owners(it)) and old.port not in owners.values() for it in others
+            ),
+            HEALTH_TIMEOUT_S,
+        )
+
+    def migration(self, slot: int, target: RedisServer | None = None) -> Migration:
+        """Return the move of a slot to another primary, not begun."""
+        source = self.owner_of(slot)
+        others = [server for server in self.primaries if server is not source]
+        return Migration(self, slot, source, target or others[0])
+
+    def move_slot(self, slot: int, target: RedisServer | None = None) -> RedisServer:
+        """Move a hash slot with all its keys; return its new owner."""
+        migration = self.migration(slot, target)
+        migration.begin()
+        migration.move_all()
+        migration.finish()
+        return migration.target
+
+    def add_primary(self, server: RedisServer) -> None:
+        """Take a started, empty server in; it owns no slot until some are moved to it."""
+        ask(self.servers[0], "CLUSTER", "MEET", "127.0.0.1", server.port)
+        self.servers.append(server)
+        poll("the new node is known", self._all_know_all, HEALTH_TIMEOUT_S)
+
+    def wait_until_healthy(self) -> None:
+        """Wait until all that run agree on who owns what, and every replica keeps up."""
+        poll("the cluster is well", self._is_healthy, HEALTH_TIMEOUT_S)
+
+    def _running(self) -> list[RedisServer]:
+        return [server for server in self.servers if server.is_running]
+
+    def _all_know_all(self) -> bool:
+        return all(
+            _cluster_info(server).get("cluster_known_nodes") == str(len(self.servers))
+            for server in self._running()
+        )
+
+    def _is_healthy(self) -> bool:
+        running = self._running()
+        views = [self.owners(server) for server in running]
+        owners = set(views[0].values())
+        return (
+            all(view == views[0] for view in views)
+            and sum(map(len, views[0])) == SLOTS
+            and owners <= {server.port for server in running}
+            and all(_cluster_info(it).get("cluster_state") == "ok" for it in running)
+            and all(_keeps_up(it) for it in running if it.port not in owners)
+        )
+
+
+def _cluster_info(server: RedisServer) -> dict[str, str]:
+    with contextlib.suppress(redis.RedisError, OSError):
+        lines = str(ask(server, "CLUSTER", "INFO")).split()
+        return dict(line.split(":", 1) for line in lines)
+    return {}
+
+
+def _keeps_up(server: RedisServer) -> bool:
+    """Tell whether a node is a replica in step, or a primary that owns nothing."""
+    found = info(server, "replication")
+    return found.get("role") == "master" or found.get("master_link_status") == "up"
+
+
+@contextmanager
+def cluster(
+    name: str,
+    *arguments: str,
+    shards: int = 3,
+    replicas: int = 1,
+    node_timeout_ms: int = 1000,
+    full_coverage: bool = True,
+) -> Iterator[Cluster]:
+    """Run a cluster; healthy when it is handed over.
+
+    ``name`` is a binary as tests/servers.py knows it, ``valkey9`` or ``redis7`` (Redis 6.2 lacks
+    ADDSLOTSRANGE); ``arguments`` go to every server. ``replicas`` is their number for each shard.
+    At the end no key without a TTL may be on any primary that is left.
+    """
+    options = (
+        *("--cluster-enabled", "yes", "--cluster-node-timeout", str(node_timeout_ms)),
+        *("--cluster-require-full-coverage", "yes" if full_coverage else "no"),
+        *("--repl-diskless-sync-delay", "0", "--cluster-replica-validity-factor", "0"),
+        *arguments,
+    )
+    with ExitStack() as stack:
+        count = shards * (1 + replicas)
+        servers = [stack.enter_context(RedisServer(name, options)) for _ in range(count)]
+        group = Cluster(servers)
+        _form(group, shards)
+        group.wait_until_healthy()
+        # Servers that a test has added are its own to end.
+        yield group
+        for server in group.primaries:
+            check_ttls(server.url)
+
+
+def _form(group: Cluster, shards: int) -> None:
+    first, *rest = group.servers
+    for server in rest:
+        ask(first, "CLUSTER", "MEET", "127.0.0.1", server.port)
+    primaries, replicas = group.servers[:shards], group.servers[shards:]
+    for number, server in enumerate(primaries):
+        low, high = number * SLOTS // shards, (number + 1) * SLOTS // shards - 1
+        ask(server, "CLUSTER", "ADDSLOTSRANGE", low, high)
+    poll("the nodes know each other", group._all_know_all, HEALTH_TIMEOUT_S)
+    for number, server in enumerate(replicas):
+        _until_taken(server, "CLUSTER", "REPLICATE", group.id_of(primaries[number % shards]))
+
+
+def _until_taken(server: RedisServer, *words: str | int) -> None:
+    """Ask until it is not refused: gossip may be a moment behind."""
+
+    def is_taken() -> bool:
+        with contextlib.suppress(redis.ResponseError):
+            ask(server, *words)
+            return True
+        return False
+
+    poll(f"{words[1]} is taken", is_taken)
