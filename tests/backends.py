@@ -3,26 +3,28 @@
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import fakeredis.aioredis
 import pytest
 from fakeredis.aioredis import FakeAsyncRedisConnection
-from redis.asyncio import Redis
+from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from tests.servers import RedisServer, check_ttls
+from tests.topologies import Cluster
 
 from leasehold.model.deadline import Deadline
 from leasehold.model.lease import CreateLease, CreateLeaseOutcome, LeaseTerms
 from leasehold.model.slot import Slot
 from leasehold.store import keys
-from leasehold.store.link import Limits, Link, connect
+from leasehold.store.link import Limits, Link, Node
 from leasehold.store.redis_inventory import RedisInventory
 from leasehold.store.redis_store import RedisStore
+from leasehold.store.topology import open_link
 
 DAY_MS = 86_400_000
 TERMS = LeaseTerms(
@@ -78,6 +80,8 @@ class Backend:
     """For the test's own questions."""
     link: Link
     clock: Clock
+    another_link: Callable[[], Link]
+    """Opens a link as another process would; the test closes it."""
     merchant: str = field(default_factory=lambda: f"m-{uuid.uuid4().hex[:12]}")
     is_strict: bool = False
 
@@ -144,8 +148,12 @@ async def fake_backend(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Backend
     redis = fakeredis.FakeAsyncRedis(
         decode_responses=True, protocol=2, connection_class=FakeConnection
     )
-    link = Link(redis.connection_pool.make_connection, LIMITS)
-    yield Backend(redis, link, FakeClock(monkeypatch))
+
+    def another_link() -> Link:
+        return Link(Node("fake", redis.connection_pool.make_connection, LIMITS), LIMITS)
+
+    link = another_link()
+    yield Backend(redis, link, FakeClock(monkeypatch), another_link)
     await link.close()
     assert [key async for key in redis.scan_iter() if await redis.pttl(key) == -1] == []
     await redis.aclose()
@@ -181,8 +189,22 @@ class FakeWriter(fakeredis.aioredis.FakeWriter):
 async def real_backend(server: RedisServer) -> AsyncIterator[Backend]:
     """Open a backend on a running server; the test must leave no key without a TTL on it."""
     async with client_of(server.url) as redis, link_to(server.url) as link:
-        yield Backend(redis, link, RealClock())
+        yield Backend(redis, link, RealClock(), lambda: open_link(server.url, LIMITS))
     check_ttls(server.url)
+
+
+@asynccontextmanager
+async def cluster_backend(cluster: Cluster, **limits: Any) -> AsyncIterator[Backend]:
+    """Open a backend on a running cluster; the test must leave no key without a TTL on it."""
+    client = RedisCluster.from_url(
+        cluster.servers[0].url, decode_responses=True, protocol=2, require_full_coverage=False
+    )
+    async with client, link_to(cluster.url, **limits) as link:
+        # It answers what tests ask as the client of one server does.
+        redis = cast("Redis", client)
+        yield Backend(redis, link, RealClock(), lambda: open_link(cluster.url, LIMITS))
+    for server in cluster.primaries:
+        check_ttls(server.url)
 
 
 @dataclass
@@ -205,7 +227,7 @@ class Counts:
 async def link_to(url: str, counts: Counts | None = None, **limits: Any) -> AsyncIterator[Link]:
     """Open a link as the service opens its own, with other limits."""
     counts = counts or Counts()
-    link = connect(
+    link = open_link(
         url,
         replace(LIMITS, **limits),
         on_resend=counts.add_resent,

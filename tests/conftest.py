@@ -3,8 +3,9 @@
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
-from tests.backends import Backend, FakeClock, fake_backend, real_backend
+from tests.backends import Backend, FakeClock, cluster_backend, fake_backend, real_backend
 from tests.servers import REAL_SERVERS, RedisServer, check_ttls
+from tests.topologies import Cluster, cluster
 
 
 @pytest.fixture(scope="session")
@@ -45,17 +46,26 @@ def fake_clock(fake: Backend) -> FakeClock:
     return fake.clock
 
 
-@pytest.fixture(params=["fake", *REAL_SERVERS])
+@pytest.fixture(scope="session")
+def shared_cluster() -> Iterator[Cluster]:
+    """A cluster of three shards for tests that leave it as it is."""
+    with cluster("valkey9", replicas=0) as shared:
+        yield shared
+
+
+@pytest.fixture(params=["fake", *REAL_SERVERS, "cluster"])
 async def backend(
     request: pytest.FixtureRequest,
     real_servers: dict[str, RedisServer],
     monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncIterator[Backend]:
     """Every store at hand, one after the other: the same test on each."""
-    opened = (
-        fake_backend(monkeypatch)
-        if request.param == "fake"
-        else real_backend(shared_server(request.param, real_servers))
-    )
+    match request.param:
+        case "fake":
+            opened = fake_backend(monkeypatch)
+        case "cluster":
+            opened = cluster_backend(request.getfixturevalue("shared_cluster"))
+        case name:
+            opened = real_backend(shared_server(name, real_servers))
     async with opened as backend:
         yield backend

@@ -11,6 +11,7 @@ import structlog
 
 import leasehold
 from leasehold import settings as settings_module
+from leasehold.model.address import Address
 from leasehold.model.deadline import Deadline
 from leasehold.rpc import server
 from leasehold.rpc.calls import CallInterceptor
@@ -18,10 +19,11 @@ from leasehold.rpc.health import Health
 from leasehold.rpc.v0 import servicer as v0_servicer
 from leasehold.rpc.v1.inventory import InventoryServicer
 from leasehold.rpc.v2 import servicer as v2_servicer
-from leasehold.settings import Address, Settings
-from leasehold.store.link import Limits, Link, connect
+from leasehold.settings import Settings
+from leasehold.store.link import Limits, Link
 from leasehold.store.redis_inventory import RedisInventory
 from leasehold.store.redis_store import RedisStore
+from leasehold.store.topology import Access, open_link
 from leasehold.telemetry import metrics, ops_http
 from leasehold.telemetry.readiness import Finding, Readiness
 
@@ -110,8 +112,21 @@ def _open_link(settings: Settings, url: str, stack: AsyncExitStack) -> Link:
         connect_timeout_s=settings.redis_connect_timeout_s,
         retries=settings.redis_retries,
     )
-    link = connect(
-        url, limits, on_resend=metrics.link_resent.inc, on_reconnect=metrics.link_reconnects.inc
+    sentinel_password = settings.redis_sentinel_password
+    access = Access(
+        password_file=settings.redis_password_file,
+        sentinel_username=settings.redis_sentinel_username,
+        sentinel_password=sentinel_password.get_secret_value() if sentinel_password else None,
+        ca_file=settings.redis_ca_file,
+        cert_file=settings.redis_cert_file,
+        key_file=settings.redis_key_file,
+    )
+    link = open_link(
+        url,
+        limits,
+        access,
+        on_resend=metrics.link_resent.inc,
+        on_reconnect=metrics.link_reconnects.inc,
     )
     metrics.link_in_flight.set_function(lambda: link.in_flight)
     stack.push_async_callback(link.close)

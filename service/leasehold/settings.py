@@ -1,68 +1,30 @@
 """Every option: an environment variable LEASEHOLD_... with its unit in the name."""
 
 import difflib
-import ipaddress
 import os
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, Self
-from urllib.parse import urlsplit
+from typing import Annotated, Any, Literal, Self
 
 import platformdirs
-from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, FilePath, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from leasehold.model import store_url
+from leasehold.model.address import LAST_PORT, Address, parse_address
 from leasehold.model.lease import LeaseTerms
 
 PREFIX = "LEASEHOLD_"
 _DAY_S = 86_400
-_LAST_PORT = 65_535
-
-
-class Address(NamedTuple):
-    """Where a listener listens."""
-
-    host: str
-    port: int
-
-    @property
-    def is_loopback(self) -> bool:
-        """Tell whether only this machine can reach it."""
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return self.host == "localhost"
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-
-def _parse_address(text: str) -> Address:
-    match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\[\]:\s]+)):([0-9]{1,5})", text)
-    if not match or int(match[3]) > _LAST_PORT:
-        raise ValueError("is not an address")
-    return Address(match[1] or match[2], int(match[3]))
 
 
 def _check_address(text: str) -> str:
-    _parse_address(text)
+    parse_address(text)
     return text
 
 
-def _check_redis_url(url: str) -> str:
-    # No message of the library's: it could hold a piece of the password.
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme == "unix" or (bool(parts.hostname) and parts.port != 0)
-    except ValueError:
-        usable = False
-    if not usable or parts.scheme not in ("redis", "rediss", "unix"):
-        raise ValueError("is not a Redis URL")
-    if parts.scheme != "unix" and not re.fullmatch(r"(?:/\d*)?", parts.path):
-        raise ValueError("names no database by its number")
-    if parts.fragment or not re.fullmatch(r"(?:db=\d+)?", parts.query):
-        raise ValueError("carries options; timeouts and the like have settings of their own")
+def _check_store_url(url: str) -> str:
+    store_url.parse(url)
     return url
 
 
@@ -86,6 +48,10 @@ def _count(default: int, least: int, most: int, description: str) -> Any:
     return Field(
         default=default, ge=least, le=most, description=description, json_schema_extra=allow
     )
+
+
+def _file(description: str) -> Any:
+    return Field(default=None, description=description, json_schema_extra=_allow("a file"))
 
 
 def _number(value: float) -> str:
@@ -127,11 +93,29 @@ class Settings(BaseSettings):
         description="gRPC reflection; auto means on loopback only.",
         json_schema_extra=_allow("auto, on or off"),
     )
-    redis_url: Annotated[str, AfterValidator(_check_redis_url)] | None = Field(
+    redis_url: Annotated[str, AfterValidator(_check_store_url)] | None = Field(
         default=None,
         description="The store. Required, unless `serve --embedded` brings its own.",
-        json_schema_extra=_allow("redis://, rediss:// or unix:// URL"),
+        json_schema_extra=_allow(
+            "redis://, redis+sentinel:// or redis+cluster:// URL, with rediss for TLS; unix:// URL"
+        ),
     )
+    redis_password_file: FilePath | None = _file("Holds the store's password, instead of the URL.")
+    redis_sentinel_username: str | None = Field(
+        default=None,
+        description="User name at the Sentinels; that of the URL is for the store alone.",
+        json_schema_extra=_allow("text"),
+    )
+    redis_sentinel_password: SecretStr | None = Field(
+        default=None,
+        description="Password at the Sentinels.",
+        json_schema_extra=_allow("text"),
+    )
+    redis_ca_file: FilePath | None = _file(
+        "Authorities to trust for the store's TLS; without it those of the machine."
+    )
+    redis_cert_file: FilePath | None = _file("Certificate to show to the store, with its chain.")
+    redis_key_file: FilePath | None = _file("Private key of that certificate.")
     redis_connect_timeout_s: Seconds = _seconds(
         0.5, 0.01, 60, "Longest time to open a connection to the store."
     )
@@ -183,7 +167,7 @@ class Settings(BaseSettings):
         },
     )
     embedded_port: int = _count(
-        6390, 0, _LAST_PORT, "Port of the embedded store on 127.0.0.1; 0 takes any free one."
+        6390, 0, LAST_PORT, "Port of the embedded store on 127.0.0.1; 0 takes any free one."
     )
     log_format: Literal["console", "json"] = Field(
         default="console",
@@ -198,8 +182,14 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:
+        faults = [*self._contradictions(), *self._store_contradictions()]
+        if faults:
+            raise ValueError("\n".join(faults))
+        return self
+
+    def _contradictions(self) -> Iterator[str]:
         if self.min_lease_s > self.max_lease_s:
-            raise ValueError(
+            yield (
                 f"{PREFIX}MIN_LEASE_S ({_number(self.min_lease_s)}) is above"
                 f" {PREFIX}MAX_LEASE_S ({_number(self.max_lease_s)});"
                 " the first must not be the larger"
@@ -207,15 +197,28 @@ class Settings(BaseSettings):
         open_ones = [name for name in _LISTENERS if not self.address(name).is_loopback]
         if open_ones and not self.allow_plaintext:
             names = ", ".join(f"{PREFIX}{name.upper()}" for name in open_ones)
-            raise ValueError(
+            yield (
                 f"{names} would listen beyond loopback without TLS; use a loopback address,"
                 f" or set {PREFIX}ALLOW_PLAINTEXT=true where something else keeps strangers out"
             )
-        return self
+
+    def _store_contradictions(self) -> Iterator[str]:
+        """Yield what is set of the store's access and would not be used, or not work."""
+        url = store_url.parse(self.redis_url) if self.redis_url else None
+        files = ("redis_ca_file", "redis_cert_file", "redis_key_file")
+        for name in (*files, "redis_sentinel_username", "redis_sentinel_password"):
+            wanted = "rediss" if name in files else "+sentinel"
+            scheme = self.redis_url.partition(":")[0] if self.redis_url else ""
+            if getattr(self, name) is not None and wanted not in scheme:
+                yield f"{PREFIX}{name.upper()} is only for a {PREFIX}REDIS_URL with {wanted}"
+        if (self.redis_cert_file is None) != (self.redis_key_file is None):
+            yield f"{PREFIX}REDIS_CERT_FILE and {PREFIX}REDIS_KEY_FILE are only of use together"
+        if self.redis_password_file and (url is None or url.password):
+            yield f"{PREFIX}REDIS_PASSWORD_FILE needs a {PREFIX}REDIS_URL without a password"
 
     def address(self, listener: str) -> Address:
         """Return the address of one of the listeners, by the name of its setting."""
-        return _parse_address(getattr(self, listener))
+        return parse_address(getattr(self, listener))
 
     def reflects(self, listener: str) -> bool:
         """Tell whether a listener answers reflection."""
@@ -234,6 +237,7 @@ class Settings(BaseSettings):
         )
 
 
+_SECRETS = ("redis_url", "redis_sentinel_password")
 _LISTENERS = ("listen", "operator_listen", "ops_listen")
 
 
@@ -250,7 +254,8 @@ def load() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        raise SettingsError([_explain(fault) for fault in error.errors()]) from None
+        faults = [line for fault in error.errors() for line in _explain(fault).split("\n")]
+        raise SettingsError(faults) from None
 
 
 def _explain(fault: Mapping[str, Any]) -> str:
@@ -259,7 +264,7 @@ def _explain(fault: Mapping[str, Any]) -> str:
         return why
     name = str(fault["loc"][0])
     # The value stays out of it where it may hold a password.
-    given = "" if name == "redis_url" else f"={os.environ.get(PREFIX + name.upper(), '')!r}"
+    given = "" if name in _SECRETS else f"={os.environ.get(PREFIX + name.upper(), '')!r}"
     return f"{PREFIX}{name.upper()}{given}: {why}; allowed: {allowed(name)}"
 
 
@@ -295,7 +300,7 @@ def shown(settings: Settings) -> dict[str, str]:
         PREFIX + name.upper(): _plain(getattr(settings, name)) for name in Settings.model_fields
     }
     if settings.redis_url:
-        values[f"{PREFIX}REDIS_URL"] = hide_password(settings.redis_url)
+        values[f"{PREFIX}REDIS_URL"] = store_url.hide_password(settings.redis_url)
     return values
 
 
@@ -304,10 +309,6 @@ def _plain(value: object) -> str:
         return str(value).lower()
     if isinstance(value, float):
         return _number(value)
+    if isinstance(value, SecretStr):
+        return "***"
     return "" if value is None else str(value)
-
-
-def hide_password(url: str) -> str:
-    """Return a URL without its password, for people and logs."""
-    url = re.sub(r"^([\w+]+://[^:@/?]*):.*@", r"\1:***@", url)
-    return re.sub(r"\?.*", "?***", url)

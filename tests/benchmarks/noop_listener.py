@@ -10,8 +10,9 @@ import grpc
 from leasehold.bootstrap import Serving
 from leasehold.generated.ext.maps.booking.partner.v2 import booking_service_pb2 as pb
 from leasehold.generated.ext.maps.booking.partner.v2 import booking_service_pb2_grpc as pb_grpc
+from leasehold.model.address import Address
 from leasehold.rpc import server
-from leasehold.settings import Address, Settings
+from leasehold.settings import Settings
 
 _ANSWER = pb.CreateLeaseResponse()
 _ANSWER.lease.lease_id = "salon-00001.66FRC23CKS4DCCY84CW777AE4H"

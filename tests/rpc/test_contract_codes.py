@@ -37,7 +37,7 @@ from tests.servers import running
 from leasehold.generated.ext.maps.booking.partner.v2 import booking_service_pb2 as pb
 from leasehold.model.errors import DeadlinePassedError, StoreTrouble, StoreUnavailableError
 from leasehold.model.store import LeaseStore
-from leasehold.store.link import Link
+from leasehold.store.link import Link, Node
 from leasehold.store.redis_store import RedisStore
 
 Serve = Callable[[LeaseStore], Any]
@@ -395,7 +395,7 @@ async def test_grant_too_slow_is_unavailable_and_no_lease_that_has_run_out(
             await asyncio.sleep(took_s)
             return reply
 
-    link = SlowLink(fake.redis.connection_pool.make_connection, LIMITS)
+    link = SlowLink(Node("fake", fake.redis.connection_pool.make_connection, LIMITS), LIMITS)
     front = await serve(RedisStore(link, TERMS))
     request = lease_request(await fake.now_ms(), for_ms=60_000 if is_grant else 250)
 

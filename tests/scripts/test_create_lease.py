@@ -4,12 +4,11 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from tests.backends import DAY_MS, LIMITS, TERMS, Backend, FakeClock
+from tests.backends import DAY_MS, TERMS, Backend, FakeClock
 
 from leasehold.model import ids
 from leasehold.model.lease import CreateLeaseOutcome, CreateLeaseStatus
 from leasehold.store import keys
-from leasehold.store.link import Link
 
 Status = CreateLeaseStatus
 
@@ -290,7 +289,7 @@ async def test_create_lease_again_from_another_connection_is_replayed(
     """The lease is named by its reference, so any process that asks again finds it."""
     slot = await backend.slot()
     first = await backend.create_lease(slot)
-    link = Link(backend.redis.connection_pool.make_connection, LIMITS)
+    link = backend.another_link()
 
     repeat = await replace(backend, link=link).create_lease(slot)
     await link.close()

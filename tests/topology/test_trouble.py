@@ -39,7 +39,7 @@ async def opened(server: RedisServer) -> AsyncIterator[Backend]:
         client_of(server.url, timeout_s=1) as redis,
         link_to(server.url, timeout_s=1, connect_timeout_s=1) as link,
     ):
-        yield Backend(redis, link, RealClock())
+        yield Backend(redis, link, RealClock(), lambda: link)
 
 
 async def command(backend: Backend) -> CreateLease:

@@ -1,9 +1,11 @@
 import os
+from pathlib import Path
 
 import pytest
 
 from leasehold import settings as settings_module
-from leasehold.settings import SettingsError, hide_password, load, shown, unknown_names
+from leasehold.model.store_url import hide_password
+from leasehold.settings import SettingsError, load, shown, unknown_names
 
 
 @pytest.fixture(autouse=True)
@@ -85,6 +87,8 @@ def test_a_number_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, value
         "redis://user:se?cret@h:1/0",
         "redis://h/cret",
         "redis://h:1/0?socket_timeout=cret",
+        "redis+sentinel://:cret@h:1",
+        "redis+cluster://:cret@h:1/7",
     ],
 )
 def test_a_redis_url_that_is_none_is_refused_without_repeating_it(
@@ -104,6 +108,64 @@ def test_a_minimum_above_the_maximum_is_refused(monkeypatch: pytest.MonkeyPatch)
     (fault,) = faults(monkeypatch, MIN_LEASE_S="60", MAX_LEASE_S="30")
 
     assert "LEASEHOLD_MIN_LEASE_S (60) is above LEASEHOLD_MAX_LEASE_S (30)" in fault
+
+
+def test_access_that_would_not_be_used_is_refused_with_every_other_contradiction(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A certificate without TLS, or a Sentinel's password without Sentinels, is a mistake."""
+    path = tmp_path / "file"
+    path.touch()
+    found = faults(
+        monkeypatch,
+        REDIS_URL="redis://:secret@h",
+        REDIS_PASSWORD_FILE=str(path),
+        REDIS_CERT_FILE=str(path),
+        REDIS_SENTINEL_PASSWORD="secret-2",
+        MIN_LEASE_S="60",
+        MAX_LEASE_S="30",
+    )
+
+    assert [fault.split()[0] for fault in found] == [
+        "LEASEHOLD_MIN_LEASE_S",
+        "LEASEHOLD_REDIS_CERT_FILE",
+        "LEASEHOLD_REDIS_SENTINEL_PASSWORD",
+        "LEASEHOLD_REDIS_CERT_FILE",
+        "LEASEHOLD_REDIS_PASSWORD_FILE",
+    ]
+    assert "secret" not in "".join(found)
+
+
+def test_access_by_files_and_to_sentinels_is_taken(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Everything that a Redis with TLS, Sentinels and users asks for; no password is shown."""
+    names = ("PASSWORD_FILE", "CA_FILE", "CERT_FILE", "KEY_FILE")
+    for name in names:
+        (tmp_path / name).touch()
+        monkeypatch.setenv(f"LEASEHOLD_REDIS_{name}", str(tmp_path / name))
+    monkeypatch.setenv("LEASEHOLD_REDIS_URL", "rediss+sentinel://ada@h/main")
+    monkeypatch.setenv("LEASEHOLD_REDIS_SENTINEL_USERNAME", "watcher")
+    monkeypatch.setenv("LEASEHOLD_REDIS_SENTINEL_PASSWORD", "secret")
+
+    settings = load()
+    values = shown(settings)
+
+    assert settings.redis_sentinel_password
+    assert settings.redis_sentinel_password.get_secret_value() == "secret"
+    assert values["LEASEHOLD_REDIS_SENTINEL_PASSWORD"] == "***"
+    assert values["LEASEHOLD_REDIS_CA_FILE"] == str(tmp_path / "CA_FILE")
+
+
+def test_a_file_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process does not start to find out later that it cannot log in."""
+    monkeypatch.setenv("LEASEHOLD_REDIS_URL", "rediss://h")
+    found = faults(monkeypatch, REDIS_CA_FILE="/nowhere", REDIS_PASSWORD_FILE="/nowhere")
+
+    assert [fault.partition("=")[0] for fault in found] == [
+        "LEASEHOLD_REDIS_PASSWORD_FILE",
+        "LEASEHOLD_REDIS_CA_FILE",
+    ]
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0:50051", "[::]:50051", "example.com:1", "10.0.0.1:1"])
@@ -168,6 +230,8 @@ def test_unknown_names_are_found_with_what_they_may_have_meant() -> None:
         ("unix:///tmp/s?db=0&password=secret", "unix:///tmp/s?***"),
         ("redis://user@h:1/0", "redis://user@h:1/0"),
         ("redis://h:1/0", "redis://h:1/0"),
+        ("rediss+sentinel://u:s:e@cret@h:1,i:2/m/0", "rediss+sentinel://u:***@h:1,i:2/m/0"),
+        ("redis+cluster://:secret@h:1,i:2", "redis+cluster://:***@h:1,i:2"),
     ],
 )
 def test_passwords_are_hidden(url: str, safe: str) -> None:

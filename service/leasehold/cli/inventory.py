@@ -25,7 +25,8 @@ from leasehold.cli.console import (
 from leasehold.feed.files import Feed
 from leasehold.model.errors import DeadlinePassedError, StoreUnavailableError
 from leasehold.model.inventory import Committed, Fault, FeedError, Staged
-from leasehold.settings import Settings, hide_password
+from leasehold.model.store_url import hide_password
+from leasehold.settings import Settings
 from leasehold.store.redis_inventory import RedisInventory
 
 Answer = TypeVar("Answer")

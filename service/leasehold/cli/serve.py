@@ -10,7 +10,8 @@ from rich.table import Table
 
 from leasehold import bootstrap
 from leasehold.cli.console import UNUSABLE, details, fail, load_settings, out
-from leasehold.settings import Settings, hide_password
+from leasehold.model.store_url import hide_password
+from leasehold.settings import Settings
 from leasehold.store.embedded import EmbeddedStore, EmbeddedStoreError
 from leasehold.telemetry import log
 

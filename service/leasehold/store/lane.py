@@ -59,6 +59,18 @@ class Command:
             self.reply.set_result(reply)
 
 
+class Prelude(Command):
+    """A command that goes right before another on the same lane, and is dropped with it.
+
+    It shares deadline and ``reply`` with the other, so the two are written together or not at all.
+    """
+
+    __slots__ = ()
+
+    def settle(self, reply: Any) -> None:
+        """Swallow the answer: the other command tells whether this one was taken."""
+
+
 class Lane:
     """Sends commands and hands out their answers; connects when there is something to send.
 

@@ -59,8 +59,7 @@ class RedisInventory:
 
         Of two entries for one slot the first one stays, and the other is a fault.
         """
-        staged, batch, seen = Staged(uuid.uuid4().hex[:12]), _Batch(0), set[Scope]()
-        done = 0
+        staged, batch, seen, done = Staged(uuid.uuid4().hex[:12]), _Batch(0), set[Scope](), 0
         for item in items:
             match item:
                 case Fault():
@@ -132,14 +131,15 @@ class RedisInventory:
 
     async def merchants(self) -> AsyncIterator[str]:
         """Yield every merchant that has an inventory, in no order; some perhaps twice."""
-        pattern, cursor = keys.inventory_key("*").replace("%2A", "*"), "0"
-        while True:
-            words = ("SCAN", cursor, "MATCH", pattern, "COUNT", "1000")
-            cursor, found = await self._link.read(*words, deadline=_deadline())
-            for key in found:
-                yield decode_id(key.removeprefix("inventory:{").removesuffix("}"))
-            if str(cursor) == "0":
-                return
+        pattern = keys.inventory_key("*").replace("%2A", "*")
+        for node in (await self._link.primaries(_deadline())).values():
+            cursor = "0"
+            while cursor:
+                words = ("SCAN", cursor, "MATCH", pattern, "COUNT", "1000")
+                after, found = await self._link.read_on(node, *words, deadline=_deadline())
+                for key in found:
+                    yield decode_id(key.removeprefix("inventory:{").removesuffix("}"))
+                cursor = str(after) if int(after) else ""
 
     async def describe(self, merchant_id: str) -> MerchantInventory | None:
         """Return what is known of a merchant's inventory, or None if there is none."""
@@ -252,8 +252,8 @@ class RedisInventory:
         return _start_ms(day) + _DAY_MS + self._retention_ms
 
     async def _now_ms(self) -> int:
-        seconds, microseconds = await self._link.read("TIME", deadline=_deadline())
-        return int(seconds) * 1000 + int(microseconds) // 1000
+        now = await self._link.read("TIME", deadline=_deadline(), key=keys.FEED_KEY)
+        return int(now[0]) * 1000 + int(now[1]) // 1000
 
 
 @dataclass(frozen=True, slots=True)

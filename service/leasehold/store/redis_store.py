@@ -205,7 +205,7 @@ class RedisStore:
         """
         user = ids.user_digest(user_id)
         index_key = keys.index_key(user)
-        seconds, _ = await self._link.read("TIME", deadline=deadline)
+        seconds, _ = await self._link.read("TIME", deadline=deadline, key=index_key)
         booking_ids = await self._link.read("ZRANGE", index_key, "0", "-1", deadline=deadline)
         found = await asyncio.gather(
             *(self._look_up(booking_id, user, index_key, deadline) for booking_id in booking_ids)

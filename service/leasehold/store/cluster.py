@@ -1,0 +1,228 @@
+"""A cluster: the node for each key, and what its nodes say when keys move."""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from redis.crc import key_slot
+from redis.exceptions import AskError, MovedError, RedisClusterException, RedisError
+
+from leasehold.model.address import Address
+from leasehold.model.deadline import Deadline
+from leasehold.model.errors import DeadlinePassedError, StoreTrouble, StoreUnavailableError
+from leasehold.store import trouble
+from leasehold.store.lane import NeverSentError, pause_s
+from leasehold.store.link import Node, Word
+
+# However much is amiss, the cluster is asked who owns what at most so often, and less and less
+# often while it has nothing new to tell.
+_FIRST_MAP_PAUSE_S = 0.1
+_LONGEST_MAP_PAUSE_S = 1
+_REDIRECTS_WITHOUT_PAUSE = 3
+_LEAVING_LOOK_S = 0.05
+_LEAVING_LIMIT_S = 10
+
+_MAY_MEAN_A_NEW_OWNER = frozenset(
+    {StoreTrouble.UNREACHABLE, StoreTrouble.CLUSTER_DOWN, StoreTrouble.READ_ONLY}
+)
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Map:
+    """Who owns which hash slot, as the cluster told it."""
+
+    owners: dict[int, Address]
+    primaries: frozenset[Address]
+    """The owners, each once."""
+    nodes: frozenset[Address]
+    """Every node, replicas included: whom to ask for the next map."""
+
+
+_NOTHING_KNOWN = Map({}, frozenset(), frozenset())
+
+
+class Cluster:
+    """Sends each command to the primary that owns its key, and follows the key when it moves.
+
+    ``draw_map`` asks some of the nodes that it is given, and others that it knows, who owns what.
+    ``make_node`` returns a node that is not connected yet. ``on_resend`` is called whenever a
+    command is sent again. What a node answers with MOVED, ASK or TRYAGAIN it has not carried out,
+    so it is sent again whatever it is, until the deadline.
+    """
+
+    def __init__(
+        self,
+        draw_map: Callable[[Iterable[Address]], Awaitable[Map]],
+        make_node: Callable[[Address], Node],
+        *,
+        on_resend: Callable[[], object],
+    ) -> None:
+        self._draw_map = draw_map
+        self._make_node = make_node
+        self._on_resend = on_resend
+        self._map = _NOTHING_KNOWN
+        self._nodes: dict[Address, Node] = {}
+        self._leaving: dict[Node, asyncio.Task[None]] = {}
+        self._drawing: asyncio.Task[None] | None = None
+        self._draw_at_s = 0.0
+        self._map_pause_s = _FIRST_MAP_PAUSE_S
+        self._trouble: StoreTrouble = StoreTrouble.UNREACHABLE
+        self._pausing = 0
+
+    @property
+    def in_flight(self) -> int:
+        """Return how many commands wait, are in flight or pause, on every node together."""
+        nodes = (*self._nodes.values(), *self._leaving)
+        return self._pausing + sum(node.in_flight for node in nodes)
+
+    async def ask(
+        self, words: tuple[Word, ...], deadline: Deadline, key: str | None = None, /
+    ) -> Any:
+        """Send a command to the owner of a key, or to any primary; follow redirections."""
+        at, asking, attempt = await self._owner(key, deadline), False, 0
+        while True:
+            try:
+                return await self._ask_node(at, words, deadline, asking=asking)
+            except StoreUnavailableError as error:
+                attempt += 1
+                if error.trouble is not StoreTrouble.MIGRATING:
+                    raise
+                redirection = error.__cause__
+                if not isinstance(redirection, AskError) or attempt % _REDIRECTS_WITHOUT_PAUSE == 0:
+                    await self._pause(attempt, deadline, error)
+                    redirection = None
+            if isinstance(redirection, AskError):
+                at = Address(redirection.host or at.host, redirection.port)
+                asking = not isinstance(redirection, MovedError)
+                if not asking:
+                    self._map.owners[redirection.slot_id] = at
+            else:
+                at, asking = await self._owner(key, deadline), False
+            self._on_resend()
+
+    async def ping(self, deadline: Deadline) -> None:
+        """Return when any primary answers.
+
+        A shard that is lost takes its merchants out, and not every process for all the others.
+        """
+        known = await self._known(deadline)
+        asked = (self._ask_node(at, ("PING",), deadline) for at in known.primaries)
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        errors = [answer for answer in answers if isinstance(answer, BaseException)]
+        if len(errors) == len(answers):
+            raise errors[0]
+
+    async def primaries(self, deadline: Deadline) -> dict[str, Node]:
+        """Return every primary that owns slots, as the cluster tells it now."""
+        await self._wait_for(self._draw(), deadline)
+        known = await self._known(deadline)
+        return {str(at): self._node(at) for at in sorted(known.primaries)}
+
+    async def close(self) -> None:
+        """Close every connection; what is unanswered fails with StoreUnavailableError."""
+        if self._drawing:
+            self._drawing.cancel()
+            await asyncio.wait({self._drawing})
+        for task in self._leaving.values():
+            task.cancel()
+        nodes = (*self._nodes.values(), *self._leaving)
+        await asyncio.gather(*(node.close() for node in nodes))
+
+    async def _ask_node(
+        self, at: Address, words: tuple[Word, ...], deadline: Deadline, *, asking: bool = False
+    ) -> Any:
+        try:
+            return await self._node(at).ask(words, deadline, asking=asking)
+        except StoreUnavailableError as error:
+            if error.trouble in _MAY_MEAN_A_NEW_OWNER or isinstance(error.__cause__, MovedError):
+                self._draw()
+            raise
+
+    def _node(self, at: Address) -> Node:
+        if at not in self._nodes:
+            self._nodes[at] = self._make_node(at)
+        return self._nodes[at]
+
+    async def _pause(self, attempt: int, deadline: Deadline, error: Exception) -> None:
+        """Wait until a slot on the move may have arrived; raise ``error`` if no time is left."""
+        pause = pause_s(attempt)
+        if deadline.remaining_s() <= pause:
+            raise error
+        self._pausing += 1
+        try:
+            await asyncio.sleep(pause)
+        finally:
+            self._pausing -= 1
+
+    async def _owner(self, key: str | None, deadline: Deadline) -> Address:
+        known = await self._known(deadline)
+        if key is None:
+            return next(iter(known.primaries))
+        owner = known.owners.get(key_slot(key.encode()))
+        if owner is None:
+            self._draw()
+            raise StoreUnavailableError(StoreTrouble.CLUSTER_DOWN)
+        return owner
+
+    async def _known(self, deadline: Deadline) -> Map:
+        """Return the map, once there is one."""
+        if self._map is _NOTHING_KNOWN:
+            await self._wait_for(self._draw(), deadline)
+        if self._map is _NOTHING_KNOWN:
+            raise NeverSentError(self._trouble)
+        return self._map
+
+    async def _wait_for(self, drawing: asyncio.Task[None], deadline: Deadline) -> None:
+        self._pausing += 1
+        try:
+            await asyncio.wait({drawing}, timeout=max(0, deadline.remaining_s()))
+        finally:
+            self._pausing -= 1
+        if not drawing.done():
+            raise DeadlinePassedError
+
+    def _draw(self) -> asyncio.Task[None]:
+        """Begin to draw a new map, unless somebody has."""
+        if self._drawing is None or self._drawing.done():
+            self._drawing = asyncio.create_task(self._redraw())
+        return self._drawing
+
+    async def _redraw(self) -> None:
+        await asyncio.sleep(self._draw_at_s - time.monotonic())
+        before = self._map
+        try:
+            self._map = await self._draw_map(before.nodes)
+        except (RedisError, RedisClusterException, OSError) as error:
+            self._trouble = trouble.from_redis(_root(error)) or StoreTrouble.CLUSTER_DOWN
+            _log.warning("cluster_unknown", reason=str(error))
+        else:
+            self._let_go()
+        if self._map != before:
+            self._map_pause_s = _FIRST_MAP_PAUSE_S
+        # Many processes ask, so at random.
+        self._draw_at_s = time.monotonic() + random.uniform(0.5, 1) * self._map_pause_s  # noqa: S311
+        self._map_pause_s = min(2 * self._map_pause_s, _LONGEST_MAP_PAUSE_S)
+
+    def _let_go(self) -> None:
+        """Close the nodes that own nothing any more, once they have answered."""
+        for at in self._nodes.keys() - self._map.primaries:
+            node = self._nodes.pop(at)
+            self._leaving[node] = asyncio.create_task(self._close(node))
+
+    async def _close(self, node: Node) -> None:
+        give_up_at_s = time.monotonic() + _LEAVING_LIMIT_S
+        while node.in_flight and time.monotonic() < give_up_at_s:  # noqa: ASYNC110 - rare
+            await asyncio.sleep(_LEAVING_LOOK_S)
+        await node.close()
+        del self._leaving[node]
+
+
+def _root(error: Exception) -> Exception:
+    """Return why no node gave a map; redis-py wraps it."""
+    return error.__cause__ if isinstance(error.__cause__, Exception) else error

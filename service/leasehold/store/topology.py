@@ -1,0 +1,235 @@
+"""From the URL of the store to a link: one server, Sentinels and their primary, or a cluster."""
+
+import functools
+import random
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from ssl import TLSVersion
+from typing import Any
+
+from redis.asyncio.cluster import ClusterNode, NodesManager
+from redis.asyncio.connection import (
+    AbstractConnection,
+    Connection,
+    SSLConnection,
+    UnixDomainSocketConnection,
+)
+from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import Sentinel
+from redis.backoff import NoBackoff
+from redis.credentials import CredentialProvider
+from redis.exceptions import NoPermissionError, ReadOnlyError, RedisClusterException
+
+from leasehold.model import store_url
+from leasehold.model.address import Address
+from leasehold.model.store_url import StoreUrl
+from leasehold.store.cluster import Cluster, Map
+from leasehold.store.link import Limits, Link, Node, tell_nobody
+
+_PRIMARY = "master"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """What opens the store, beside its URL."""
+
+    password_file: Path | None = None
+    """Read again for every connection, so that a password may change."""
+    sentinel_username: str | None = None
+    sentinel_password: str | None = None
+    ca_file: Path | None = None
+    """Whom to trust; without it the authorities of the machine."""
+    cert_file: Path | None = None
+    key_file: Path | None = None
+
+
+def open_link(
+    url: str,
+    limits: Limits,
+    access: Access | None = None,
+    *,
+    on_resend: Callable[[], object] = tell_nobody,
+    on_reconnect: Callable[[], object] = tell_nobody,
+) -> Link:
+    """Return a link to the store of a URL; it connects when there is something to ask.
+
+    ``on_resend`` is called whenever a command is sent again, ``on_reconnect`` whenever a lost
+    connection has been replaced. Raises ValueError for a URL that is none.
+    """
+    parsed, access = store_url.parse(url), access or Access()
+    options = _options(parsed, limits, access)
+    make_node = functools.partial(Node, limits=limits, on_reconnect=on_reconnect)
+    match parsed.shape:
+        case "cluster":
+            cluster = Cluster(
+                functools.partial(_map_cluster, parsed, options),
+                lambda at: make_node(str(at), functools.partial(_connection, parsed, at, options)),
+                on_resend=on_resend,
+            )
+            return Link(cluster, limits, on_resend=on_resend)
+        case "sentinel":
+            make_connection = _to_primary(parsed, options, limits, access)
+            return Link(make_node(parsed.service, make_connection), limits, on_resend=on_resend)
+    at = parsed.hosts[0] if parsed.hosts else None
+    node = make_node(str(at or parsed.socket), functools.partial(_connection, parsed, at, options))
+    return Link(node, limits, on_resend=on_resend)
+
+
+def _options(url: StoreUrl, limits: Limits, access: Access) -> dict[str, Any]:
+    """Return what every connection is made with.
+
+    Every limit is ours: redis-py retries and times nothing, because only the link knows the
+    deadlines and which scripts may be sent again.
+    """
+    who: dict[str, Any] = {"username": url.username, "password": url.password}
+    if access.password_file:
+        who = {"credential_provider": _PasswordFile(url.username, access.password_file)}
+    return {
+        **_transport(url, access),
+        **who,
+        "db": url.database,
+        # Silence is watched for all commands in flight at once.
+        "socket_timeout": None,
+        "socket_connect_timeout": limits.connect_timeout_s,
+        "decode_responses": True,
+        # A foreign value that is no text must not break the connection under everybody else.
+        "encoding_errors": "surrogateescape",
+        **_PLAIN,
+    }
+
+
+_PLAIN: dict[str, Any] = {
+    "health_check_interval": 0,
+    "retry": Retry(NoBackoff(), 0),
+    "protocol": 2,
+    "client_name": "leasehold",
+}
+
+
+class _PasswordFile(CredentialProvider):
+    """Reads the password whenever a connection logs in."""
+
+    def __init__(self, username: str | None, path: Path) -> None:
+        self._username = username
+        self._path = path
+
+    def get_credentials(self) -> tuple[str] | tuple[str, str]:
+        password = self._path.read_text(encoding="utf-8").strip()
+        return (self._username, password) if self._username else (password,)
+
+
+def _transport(url: StoreUrl, access: Access) -> dict[str, Any]:
+    if url.socket:
+        return {}
+    if not url.is_tls:
+        return {"socket_keepalive": True}
+    files = {
+        "ssl_ca_certs": access.ca_file,
+        "ssl_certfile": access.cert_file,
+        "ssl_keyfile": access.key_file,
+    }
+    return {
+        "socket_keepalive": True,
+        "ssl_min_version": TLSVersion.TLSv1_2,
+        **{name: str(path) for name, path in files.items() if path},
+    }
+
+
+def _connection(url: StoreUrl, at: Address | None, options: dict[str, Any]) -> AbstractConnection:
+    if at is None:
+        return UnixDomainSocketConnection(path=url.socket, **options)
+    kind = SSLConnection if url.is_tls else Connection
+    return kind(host=at.host, port=at.port, **options)
+
+
+def _to_primary(
+    url: StoreUrl, options: dict[str, Any], limits: Limits, access: Access
+) -> Callable[[], AbstractConnection]:
+    """Return what makes connections to whoever the Sentinels name at that moment."""
+    # A Sentinel that is silent must leave time to ask the others, and to connect.
+    patience_s = limits.connect_timeout_s / (len(url.hosts) + 1)
+    sentinel_options = {
+        **_transport(url, access),
+        **({"ssl": True} if url.is_tls else {}),
+        "username": access.sentinel_username,
+        "password": access.sentinel_password,
+        "socket_timeout": patience_s,
+        "socket_connect_timeout": patience_s,
+        **_PLAIN,
+    }
+
+    async def find_primary() -> Address:
+        # Another first one each time, and no connection that outlives the question.
+        in_any_order = random.sample(url.hosts, len(url.hosts))
+        sentinel = Sentinel(in_any_order, sentinel_kwargs=sentinel_options)
+        try:
+            return Address(*await sentinel.discover_master(url.service))
+        finally:
+            await sentinel.aclose()
+
+    kind = _ToPrimaryByTls if url.is_tls else _ToPrimary
+    return functools.partial(kind, find_primary, **options)
+
+
+class _ToPrimary(Connection):
+    """Connects to the primary that the Sentinels name, if it says so itself.
+
+    Not redis-py's SentinelManagedConnection, for which READONLY, a plain refusal, breaks the
+    connection under everything else in flight.
+    """
+
+    def __init__(self, find_primary: Callable[[], Any], **options: Any) -> None:
+        super().__init__(**options)
+        self._find_primary = find_primary
+
+    async def connect(self) -> None:
+        """Find the primary and connect to it; ReadOnlyError if it is none (any more)."""
+        self.host, self.port = await self._find_primary()
+        await super().connect()  # type: ignore[no-untyped-call]
+        await self.send_command("ROLE")
+        try:
+            role, *_ = await self.read_response()
+        except NoPermissionError:
+            return  # Then a write has to find out.
+        if role != _PRIMARY:
+            raise ReadOnlyError("READONLY The Sentinels name a server that is no primary.")
+
+
+class _ToPrimaryByTls(_ToPrimary, SSLConnection):
+    """The same by TLS."""
+
+
+async def _map_cluster(url: StoreUrl, options: dict[str, Any], known: Iterable[Address]) -> Map:
+    """Ask the nodes in turn who owns which slot; those of the URL are asked, too."""
+    kind = SSLConnection if url.is_tls else Connection
+    limits = {
+        "connection_class": kind,
+        **options,
+        "socket_timeout": options["socket_connect_timeout"],
+    }
+    first = {*known, *url.hosts}
+    manager = NodesManager(
+        [ClusterNode(at.host, at.port, **limits) for at in first],
+        # What is covered is served.
+        require_full_coverage=False,
+        connection_kwargs=limits,
+        dynamic_startup_nodes=False,
+    )
+    try:
+        await manager.initialize()
+    except IndexError:
+        raise RedisClusterException("No node owns a slot yet.") from None
+    finally:
+        await manager.aclose("nodes_cache")
+        await manager.aclose("startup_nodes")
+    owners = {slot: _address(nodes[0]) for slot, nodes in manager.slots_cache.items()}
+    return Map(
+        owners=owners,
+        primaries=frozenset(owners.values()),
+        nodes=frozenset(map(_address, manager.nodes_cache.values())),
+    )
+
+
+def _address(node: ClusterNode) -> Address:
+    return Address(str(node.host), int(node.port))
