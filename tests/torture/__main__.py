@@ -17,6 +17,7 @@ from tests.torture.run import Case, Result, run
 ROOT = Path(__file__).parents[2]
 MATRIX = (
     Case("single", "everysec"),
+    Case("single", "always"),
     Case("sentinel", "everysec", acks=0),
     Case("sentinel", "always", acks=1),
     Case("cluster", "everysec", acks=0),

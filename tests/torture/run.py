@@ -4,7 +4,7 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Literal
@@ -74,9 +74,17 @@ class Result:
 
 
 async def run(
-    case: Case, seed: int, seconds: float, told: Callable[[str], None], binary: str = "valkey9"
+    case: Case,
+    seed: int,
+    seconds: float,
+    told: Callable[[str], None],
+    binary: str = "valkey9",
+    planned: Iterator[Fault] | None = None,
 ) -> Result:
-    """Torture one setting for so long, and judge what was answered."""
+    """Torture one setting for so long, and judge what was answered.
+
+    ``planned`` are other faults than those of the seed's schedule.
+    """
     chance, recorder = random.Random(f"{seed}/pods"), Recorder()
     async with _store(case, binary) as store:
         settings = {"REDIS_URL": store.url}
@@ -87,7 +95,8 @@ async def run(
             load = Load(clients, f"{seed}")
             nemesis = Nemesis(store, serving, told)
             try:
-                await _torture(load, nemesis, case, seed, seconds)
+                wanted = planned or faults.schedule(f"{seed}", case.topology)
+                await _torture(load, nemesis, wanted, seconds)
                 told("looking at what is left")
                 await load.look_at_the_end()
             finally:
@@ -100,8 +109,7 @@ async def run(
     return Result(case, seed, seconds, recorder.history, done, recorder.troubles, violations)
 
 
-async def _torture(load: Load, nemesis: Nemesis, case: Case, seed: int, seconds: float) -> None:
-    planned = faults.schedule(f"{seed}", case.topology)
+async def _torture(load: Load, nemesis: Nemesis, planned: Iterator[Fault], seconds: float) -> None:
     ends_at_s = time.monotonic() + seconds
     async with asyncio.TaskGroup() as group:
         working = group.create_task(load.run(_WORKERS, _PAUSE_S))

@@ -6,13 +6,11 @@ killed. So the primary is alone, and still serves whoever it served.
 """
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
-import redis
 from tests import topologies
 from tests.proxy import Proxy, proxy_to
 from tests.servers import RedisServer, running
@@ -135,14 +133,11 @@ class Group:
 
     def fail_over(self, primary: RedisServer, how: str) -> None:
         """Ask a Sentinel; or the replica, which can be told FORCE (with votes) or TAKEOVER."""
-        # The answer may be that it cannot be, which is an answer too.
-        with contextlib.suppress(redis.RedisError):
-            if isinstance(self.group, Replicated):
-                ask(self.group.sentinels[0], "SENTINEL", "FAILOVER", self.group.service)
-            else:
-                # A replica that is cut off still says whom it follows.
-                (replica,) = self.group.replicas_of(primary)
-                ask(replica, "CLUSTER", "FAILOVER", *([how] if how else []))
+        if isinstance(self.group, Replicated):
+            self.group.fail_over()
+        else:
+            # A replica that is cut off still says whom it follows.
+            self.group.fail_over(primary, *([how] if how else []))
 
     def wait_until_healthy(self) -> None:
         """Wait until all replicate and agree."""
