@@ -53,7 +53,7 @@ def _tell(
 ) -> None:
     """Show how far it is, now and then."""
     if done % max(1, batches // 50) == 0 or done == batches:
-        sent, elapsed_s = answers.total() + len(findings), time.monotonic() - began_s
+        sent, elapsed_s = answers.total(), time.monotonic() - began_s
         rate = f"{sent / elapsed_s:.0f} a second"
         print(f"{elapsed_s:6.0f} s  {sent} inputs, {rate}, {len(findings)} findings", flush=True)
 

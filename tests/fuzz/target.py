@@ -95,8 +95,8 @@ class Method:
 
     service: str
     request: type[Message]
+    response: type[Message]
     handle: Any
-    serialise: Any
 
     async def call(self, raw: bytes) -> grpc.StatusCode:
         """Send bytes; raises what no call may raise."""
@@ -104,7 +104,8 @@ class Method:
             response = await self.handle(raw, Context())
         except AbortError as error:
             return error.code
-        self.serialise(response)
+        # Whoever asked must be able to read it.
+        self.response.FromString(response.SerializeToString())
         return _CODE.OK
 
 
@@ -147,8 +148,10 @@ async def _wrap(calls: CallInterceptor, path: str, handler: Any) -> Method:
     wrapped: Any = await calls.intercept_service(continuation, details)
     service, name = path.removeprefix("/").split("/")
     described = descriptor_pool.Default().FindServiceByName(service).methods_by_name[name]
-    request = message_factory.GetMessageClass(described.input_type)
-    return Method(service, request, wrapped.unary_unary, wrapped.response_serializer)
+    request, response = map(
+        message_factory.GetMessageClass, (described.input_type, described.output_type)
+    )
+    return Method(service, request, response, wrapped.unary_unary)
 
 
 async def fuzz(
@@ -165,16 +168,21 @@ async def fuzz(
             times = chance.choice((0, 0, 1, 1, 2, 4))
             raw = wire.spoil(filler.request(method.request), chance, times)
             watch()
-            try:
-                async with asyncio.timeout(_HANGS_AFTER_S):
-                    code = await method.call(raw)
-            except Exception as error:  # noqa: BLE001 - whatever comes out is what is sought
-                findings.append(Finding(seed, path, raw, repr(error)))
-                continue
-            answers[f"{method.service.rpartition('.')[0]} {code.name}"] += 1
+            code, answered = await _answer(method, raw)
+            answers[f"{method.service.rpartition('.')[0]} {answered}"] += 1
             if code not in EXPECTED[method.service]:
-                findings.append(Finding(seed, path, raw, code.name))
+                findings.append(Finding(seed, path, raw, answered))
     return answers, findings
+
+
+async def _answer(method: Method, raw: bytes) -> tuple[grpc.StatusCode | None, str]:
+    """Return the status of a call and its name, or none and what came out instead."""
+    try:
+        async with asyncio.timeout(_HANGS_AFTER_S):
+            code = await method.call(raw)
+    except Exception as error:  # noqa: BLE001 - whatever comes out is what is sought
+        return None, repr(error)
+    return code, code.name
 
 
 @contextmanager

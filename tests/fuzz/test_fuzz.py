@@ -22,9 +22,7 @@ PATH = f"/{server.V2}/CreateLease"
 
 def method(handle: Any) -> dict[str, Method]:
     """Return a service of one method that a test answers itself."""
-    made = Method(
-        server.V2, pb.CreateLeaseRequest, handle, pb.CreateLeaseResponse.SerializeToString
-    )
+    made = Method(server.V2, pb.CreateLeaseRequest, pb.CreateLeaseResponse, handle)
     return {PATH: made}
 
 

@@ -132,7 +132,7 @@ def _spoil_text(raw: bytes, chance: Chance) -> bytes:
 def _nest(raw: bytes, chance: Chance) -> bytes:
     """Put fields into fields, far deeper than any message goes."""
     number = chance.randrange(1, 12)
-    depth = chance.choice((2, 50, 99, 101, 500, 5000))
+    depth = chance.choice((2, 50, 97, 98, 99, 100, 101, 500, 5000))
     if chance.random() < 0.5:
         return raw + bytes([number << 3 | 3]) * depth + bytes([number << 3 | 4]) * depth
     inside = b""
