@@ -25,6 +25,7 @@ MATRIX = (
 )
 """What ``--matrix`` tortures; the first replicated setting of each kind loses grants."""
 _MOST_SHOWN = 10
+_FOR_WHAT_BREAKS = Path("build/torture")
 
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 130)
 
@@ -41,7 +42,11 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--seed", type=int, default=random.getrandbits(32))
     parser.add_argument("--store", choices=("redis7", "valkey9"), default="valkey9")
-    parser.add_argument("--out", type=Path, help="a folder for the histories")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        help="a folder for every history; one that breaks a promise is kept anyway",
+    )
     parser.add_argument("--document", type=Path, help="a document that gets the report")
     return parser.parse_args()
 
@@ -74,11 +79,12 @@ def _run(case: Case, wanted: argparse.Namespace, seconds: float) -> Result:
         console.print(f"{time.monotonic() - began_s:6.1f} s  {what}")
 
     result = asyncio.run(run(case, wanted.seed, seconds, told, wanted.store))
-    if wanted.out:
-        wanted.out.mkdir(parents=True, exist_ok=True)
-        name = f"{case.topology}-{case.fsync}-{case.acks}-{wanted.seed}.jsonl"
-        history.save(wanted.out / name, result.history)
-        told(f"the history is in {wanted.out / name}")
+    if wanted.out or result.broken:
+        folder = wanted.out or _FOR_WHAT_BREAKS
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{case.topology}-{case.fsync}-{case.acks}-{wanted.seed}.jsonl"
+        history.save(path, result.history)
+        told(f"the history is in {path}")
     for violation in result.violations[:_MOST_SHOWN]:
         console.print(str(violation), style="red" if case.keeps_all else None)
     more = len(result.violations) - _MOST_SHOWN

@@ -22,6 +22,16 @@ _HEADINGS = (
     "violations",
 )
 
+_LEGEND = """\
+A setting is promised to keep all when every change is on disk before it is answered (`appendfsync
+always`) and, where there are replicas, all of them have acknowledged it. A fault begins when the
+one before it has healed. What was cut: a primary that is cut off refuses its replica and the
+Sentinels, whose connections are killed, and still serves the service, as on the smaller side of a
+network that has parted; the nodes of a cluster still hear each other on their bus meanwhile. A
+single server is cut off from the service by a proxy that holds back everything. A paused process
+is SIGSTOP, which to all others is a machine that has gone dark and comes back. Killed is SIGKILL:
+the machine and what its kernel has taken stay. No clock was changed, and no disk lost."""
+
 
 def cells(result: Result) -> list[str]:
     """Return what a run came to, in the order of the headings."""
@@ -58,6 +68,7 @@ def body(results: Sequence[Result], skipped: Sequence[Case], by: str) -> str:
     """Return the rendered part of the document."""
     made = f"Made on {datetime.now(UTC):%Y-%m-%d} by `{by}`, seed {results[0].seed}."
     parts = [made, _table(_HEADINGS, [cells(result) for result in results])]
+    parts.append(_LEGEND)
     parts += [f"Left out: {case}, because {case.missing}." for case in skipped]
     settings = [str(result.case) for result in results]
     done = [Counter(fault.kind for fault in result.faults) for result in results]
