@@ -26,6 +26,14 @@ test: $(VENV)/.dev lint ## set up, check and test (some minutes)
 test-long: $(VENV)/.dev ## the tests that take longer
 	$(BIN)/python -m pytest -m long
 
+.PHONY: torture
+torture: $(VENV)/.dev ## break stores under load for 30 minutes, and judge every answer (docs/guarantees.md)
+	$(BIN)/python -m tests.torture --matrix --seconds 1800 --document docs/guarantees.md
+
+.PHONY: fuzz
+fuzz: $(VENV)/.dev ## send a million requests of random and spoilt bytes (5 minutes)
+	$(BIN)/python -m tests.fuzz --inputs 1000000
+
 .PHONY: bench
 bench: $(VENV)/.dev ## measure beside etcd and others (25 quiet minutes; see docs/benchmarks.md)
 	$(BIN)/python -m tests.benchmarks run

@@ -1,7 +1,7 @@
 """Collects everything that is wrong with the shape of a request, to be named at once."""
 
 from google.protobuf.duration_pb2 import Duration
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from leasehold.model import checks
@@ -11,6 +11,20 @@ from leasehold.model.errors import InvalidRequestError, Violation
 _FIRST_SECOND = -62_135_596_800
 _LAST_SECOND = 253_402_300_799
 _NANOS = 1_000_000_000
+
+
+def readable_bytes(answer: Message) -> bytes:
+    """Return the bytes of an answer that carries what was sent, or raise InvalidRequestError.
+
+    Fields that we do not know are carried too. Nested as deeply as a request may be, they are one
+    level too deep in the answer, and neither its reader nor we ourselves could read it again.
+    """
+    raw = answer.SerializeToString()
+    try:
+        type(answer).FromString(raw)
+    except DecodeError:
+        raise InvalidRequestError([Violation("", "is nested too deeply")]) from None
+    return raw
 
 
 class Faults:

@@ -6,7 +6,7 @@ from leasehold.model.booking import BookingRecord, BookingStatus, CreateBooking,
 from leasehold.model.errors import NotFoundError
 from leasehold.model.lease import CreateLease
 from leasehold.model.slot import Slot
-from leasehold.rpc.faults import Faults
+from leasehold.rpc.faults import Faults, readable_bytes
 from leasehold.rpc.people import check_client
 from leasehold.rpc.slots import read_duration_s, read_slot, read_start_s
 from leasehold.rpc.stored import V0_NUMBERS, as_v0
@@ -58,12 +58,14 @@ def create_booking_command(request: pb.CreateBookingRequest) -> CreateBooking:
     lease = ids.parse_wire_id(lease_id)
     if not lease:
         raise NotFoundError("lease")
+    booking = _booked(request, lease)
+    readable_bytes(pb.CreateBookingResponse(booking=booking))
     return CreateBooking(
         slot=None,
         token=lease_id,
         api=API,
         user_id=None,
-        original=_booked(request, lease).SerializeToString(),
+        original=booking.SerializeToString(),
         lease=lease,
     )
 

@@ -8,7 +8,7 @@ from leasehold.model.booking import BookingRecord, BookingStatus, CreateBooking,
 from leasehold.model.errors import InvalidRequestError, NotFoundError, Violation
 from leasehold.model.lease import CreateLease
 from leasehold.model.slot import Slot
-from leasehold.rpc.faults import Faults
+from leasehold.rpc.faults import Faults, readable_bytes
 from leasehold.rpc.people import check_user
 from leasehold.rpc.slots import read_duration_s, read_slot, read_start_s
 from leasehold.rpc.stored import V2_NUMBERS, as_v2
@@ -63,7 +63,7 @@ def create_booking_command(request: pb.CreateBookingRequest, max_slot_s: float) 
         token=request.idempotency_token,
         api=API,
         user_id=request.user_information.user_id,
-        original=_booked(request, slot).SerializeToString(),
+        original=readable_bytes(_booked(request, slot)),
         lease=lease,
         additional_request=request.additional_request,
     )

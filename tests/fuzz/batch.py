@@ -1,0 +1,33 @@
+"""One batch of inputs: a process that fuzzes does one after the other."""
+
+import asyncio
+import random
+from collections import Counter
+
+from tests.backends import TERMS, link_to
+from tests.fuzz import messages, target
+from tests.fuzz.target import Finding
+from tests.servers import running
+
+from leasehold.store.redis_inventory import RedisInventory
+from leasehold.store.redis_store import RedisStore
+
+Batch = tuple[Counter[str], list[Finding]]
+"""The answers by service and status, and what must not be."""
+
+
+def run(seed: str, count: int, only: str) -> Batch:
+    """Send so many inputs to a store of their own, every other time with a strict inventory."""
+    return asyncio.run(_run(seed, count, only))
+
+
+async def _run(seed: str, count: int, only: str) -> Batch:
+    is_strict = random.Random(seed).random() < 0.5
+    with running("valkey9") as server:
+        async with link_to(server.url) as link:
+            store = RedisStore(link, TERMS, is_strict=is_strict)
+            inventory = RedisInventory(link, TERMS.retention_ms)
+            if is_strict:
+                staged = await inventory.stage(messages.feed(), lambda _: None)
+                await inventory.commit(staged, None, lambda *_: None)
+            return await target.fuzz(seed, count, await target.methods(store, inventory), only)
