@@ -238,6 +238,8 @@ async def cluster_backend(cluster: Cluster, **limits: Any) -> AsyncIterator[Back
         cluster.servers[0].url, decode_responses=True, protocol=2, require_full_coverage=False
     )
     async with client, link_to(cluster.url, **limits) as link:
+        # A lease of a fifth of a second must not wait until the cluster has told who owns what.
+        await link.ping(soon())
         # It answers what tests ask as the client of one server does.
         redis = cast("Redis", client)
         yield Backend(redis, link, RealClock(), lambda: open_link(cluster.url, LIMITS))
