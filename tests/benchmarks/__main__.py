@@ -83,7 +83,7 @@ def run_growth(
         with servers.RedisServer(name) as server:
             versions = machine.versions(server)
         entries = growth.entries(shared, name, sizes, filled, status.update)
-        rows = (*_measure(plan, entries, only, stack, status), *growth.shards())
+        rows = _measure(plan, entries, only, stack, status)
     _finish(made.result("growth", plan, rows, versions, filled), out)
 
 

@@ -10,10 +10,11 @@ from tests.benchmarks import bodies, subjects
 from tests.benchmarks.bodies import MERCHANTS, Leases
 from tests.benchmarks.ours import FreshLease
 from tests.benchmarks.processes import BenchError
-from tests.benchmarks.results import Filled, Row
+from tests.benchmarks.results import Filled
 from tests.benchmarks.subjects import Bench, Entry, Subject
 from tests.servers import RedisServer
 from tests.service import Service, serving
+from tests.topologies import Cluster, cluster
 
 from leasehold.model.lease import LeaseTerms
 from leasehold.store import keys, scripts
@@ -21,7 +22,6 @@ from leasehold.store import keys, scripts
 SIZES = (1000, 100_000, 10_000_000)
 PROCESSES = {1: "one service process", 2: "two service processes", 4: "four service processes"}
 SHARDS = {1: "on one cluster shard", 3: "on three cluster shards"}
-NO_CLUSTER = "not measured: the benchmark runs no cluster yet"
 # Larger stores take minutes to fill, and hardly notice the leases that a round adds.
 _REFILLED_UP_TO = 200_000
 _CHUNK = 5000
@@ -135,10 +135,29 @@ class CrowdedLease(FreshLease):
         self._next += requests
 
 
+class ShardedLease(FreshLease):
+    """A fresh lease on a cluster; the store's CPU is that of all shards together."""
+
+    def __init__(self, bench: Bench, services: list[Service], group: Cluster) -> None:
+        super().__init__(bench, services, group.servers[0])
+        self._group = group
+        self.store_pids = tuple(server.pid for server in group.servers)
+
+    def clear(self) -> None:
+        """Empty every shard."""
+        for server in self._group.servers:
+            with server.client() as client:
+                client.flushall(asynchronous=False)
+
+    def memory_bytes(self) -> int:
+        """Return what the leases take on all shards."""
+        return sum(map(subjects.live_bytes, self._group.servers))
+
+
 def entries(
     bench: Bench, store_name: str, sizes: tuple[int, ...], filled: list[Filled], tell: Tell
 ) -> list[Entry]:
-    """List a subject for every size and for every number of processes.
+    """List a subject for every size, every number of processes and every number of shards.
 
     Each of a size has a store and a service of its own; what filling showed is added to
     ``filled``.
@@ -160,6 +179,12 @@ def entries(
             services = [stack.enter_context(serving(REDIS_URL=store.url)) for _ in range(count)]
             yield FreshLease(bench, services, store)
 
+    @contextmanager
+    def sharded(count: int) -> Iterator[Subject]:
+        with ExitStack() as stack:
+            group = stack.enter_context(cluster(store_name, shards=count, replicas=0))
+            yield ShardedLease(bench, [stack.enter_context(serving(REDIS_URL=group.url))], group)
+
     return [
         *(
             Entry(f"live_{live}", f"beside {live:,} live leases", partial(crowded, live))
@@ -169,12 +194,8 @@ def entries(
             Entry(f"processes_{count}", f"by {title}", partial(spread, count))
             for count, title in PROCESSES.items()
         ),
+        *(
+            Entry(f"shards_{count}", title, partial(sharded, count))
+            for count, title in SHARDS.items()
+        ),
     ]
-
-
-def shards() -> tuple[Row, ...]:
-    """Return a row for every number of cluster shards, over which Redis' CPU a call is wanted."""
-    return tuple(
-        Row(name=f"shards_{count}", title=title, absent=NO_CLUSTER)
-        for count, title in SHARDS.items()
-    )
