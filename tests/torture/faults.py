@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-import redis
 from tests.servers import RedisServer
 from tests.topologies import ask
 from tests.torture.pods import Pod
@@ -47,6 +46,7 @@ OF_TOPOLOGY = {
     "cluster": (*_REPLICATED, Kind.FORCE_OVER, Kind.TAKE_OVER, *_ANYWHERE),
 }
 """Which faults each store can suffer."""
+_TAKES_OVER = {Kind.FORCE_OVER: "FORCE", Kind.TAKE_OVER: "TAKEOVER"}
 _SHORTEST_S, _LONGEST_S = 0.3, 4.0
 _LONGEST_PAUSE_S = 2.0
 
@@ -101,68 +101,55 @@ class Nemesis:
 
     def _do(self, fault: Fault) -> None:
         match fault.kind:
-            case Kind.KILL_POD | Kind.PAUSE_POD:
-                self._hit_pod(fault)
             case Kind.FLUSH_SCRIPTS:
                 for server in self.store.servers:
                     ask(server, "SCRIPT", "FLUSH")
             case Kind.DROP_CLIENTS:
                 for server in self.store.servers:
                     _drop_clients(server)
+            case Kind.KILL_POD | Kind.PAUSE_POD:
+                pod = self.pods[fault.which % len(self.pods)]
+                ways = (pod.kill, pod.start), (pod.pause, pod.resume)
+                _suffer(ways[fault.kind is Kind.PAUSE_POD], fault.lasts_s)
             case Kind.KILL_REPLICA | Kind.PAUSE_REPLICA:
-                self._hit(_pick(self.store.replicas(), fault), fault)
+                self._hit(self._pick(self.store.replicas(), fault), fault)
             case _:
-                self._hit(_pick(self.store.primaries(), fault), fault)
-
-    def _hit_pod(self, fault: Fault) -> None:
-        pod = self.pods[fault.which % len(self.pods)]
-        if fault.kind is Kind.PAUSE_POD:
-            pod.pause()
-            time.sleep(fault.lasts_s)
-            pod.resume()
-        else:
-            pod.kill()
-            pod.start()
+                self._hit(self._pick(self.store.primaries(), fault), fault)
 
     def _hit(self, server: RedisServer, fault: Fault) -> None:
+        lasts_s, store = fault.lasts_s, self.store
         match fault.kind:
             case Kind.KILL_PRIMARY | Kind.KILL_REPLICA:
-                server.stop()
-                time.sleep(fault.lasts_s)
-                server.start()
+                _suffer((server.stop, server.start), lasts_s)
             case Kind.BLINK_PRIMARY:
-                server.stop()
-                server.start()
+                _suffer((server.stop, server.start), 0)
             case Kind.PAUSE_PRIMARY | Kind.PAUSE_REPLICA:
-                server.pause()
-                time.sleep(fault.lasts_s)
-                server.resume()
+                _suffer((server.pause, server.resume), lasts_s)
             case Kind.FAIL_OVER:
-                self.store.fail_over(server, "")
-            case Kind.CUT_OFF | Kind.CUT_CLIENTS:
-                self.store.cut_off(server)
-                time.sleep(fault.lasts_s)
-                self.store.rejoin(server)
-            case Kind.FORCE_OVER | Kind.TAKE_OVER:
-                self.store.cut_off(server)
-                time.sleep(fault.lasts_s / 2)
-                how = "FORCE" if fault.kind is Kind.FORCE_OVER else "TAKEOVER"
-                self.store.fail_over(server, how)
-                time.sleep(fault.lasts_s / 2)
-                self.store.rejoin(server)
+                store.fail_over(server, "")
+            case _:
+                store.cut_off(server)
+                time.sleep(lasts_s)
+                if fault.kind in _TAKES_OVER:
+                    store.fail_over(server, _TAKES_OVER[fault.kind])
+                store.rejoin(server)
+
+    def _pick(self, servers: Sequence[RedisServer], fault: Fault) -> RedisServer:
+        """Pick by the places that servers had in the beginning: ports are never the same."""
+        ordered = [server for server in self.store.servers if server in servers]
+        return ordered[fault.which % len(ordered)]
 
 
-def _pick(servers: Sequence[RedisServer], fault: Fault) -> RedisServer:
-    ordered = sorted(servers, key=lambda server: server.port)
-    return ordered[fault.which % len(ordered)]
+def _suffer(ways: tuple[Callable[[], None], Callable[[], None]], lasts_s: float) -> None:
+    """Begin something, and heal it a while later."""
+    begin, heal = ways
+    begin()
+    time.sleep(lasts_s)
+    heal()
 
 
 def _drop_clients(server: RedisServer) -> None:
     with server.client() as client:
         for each in client.client_list(_type="normal"):
             if each["name"].startswith("leasehold"):
-                _kill(client, each["id"])
-
-
-def _kill(client: redis.Redis, client_id: str) -> None:
-    client.client_kill_filter(_id=client_id)
+                client.client_kill_filter(_id=each["id"])

@@ -13,6 +13,8 @@ MERCHANTS = ("m-1", "m-2", "m-3", "m-4")
 _SLOTS_EACH = 3
 _KEEPS_SLOT = 0.5
 _FORGETS_CANCELLED = 0.7
+_GIVES_UP_SLOT = 0.03
+_PATIENCE = 5
 _SHORTEST_LEASE_MS, _LONGEST_LEASE_MS = 250, 1500
 _FINAL_LEASE_MS = 600_000
 _FINAL_TIMEOUT_S = 3.0
@@ -50,57 +52,69 @@ class Load:
         step = 0
         while self._goes_on:
             step += 1
-            await self._step(chance, f"{name}-{step}")
-            await asyncio.sleep(chance.uniform(0, 2 * pause_s))
+            asked = await self._step(chance, f"{name}-{step}")
+            # While the store is away there is little to see.
+            longer = _PATIENCE if asked.outcome is Outcome.UNKNOWN else 1
+            await asyncio.sleep(chance.uniform(0, 2 * pause_s * longer))
 
-    async def _step(self, chance: random.Random, name: str) -> None:
+    async def _step(self, chance: random.Random, name: str) -> Operation:
         # Who is impatient leaves before the answer, sometimes before it can have come.
         patience_s = chance.choice((3.0, 3.0, 3.0, 1.0, 0.3, chance.uniform(0.001, 0.02)))
         lease, booking = _any(chance, self._leases), _any(chance, self._bookings)
         doubtful = _any(chance, self._in_doubt)
         match chance.randrange(20):
             case 0 | 1 if lease:
-                await self._lease(lease.slot, lease.reference, chance, patience_s)
+                return await self._lease(lease.slot, lease.reference, chance, patience_s)
             case 2 | 3 | 4 | 5 if lease:
-                await self._book(lease.slot, f"t-{name}", lease.lease_id, chance, patience_s)
+                return await self._book(lease.slot, f"t-{name}", lease.lease_id, chance, patience_s)
             case 6 if booking:
                 same = (booking.slot, booking.token, booking.lease_id)
-                await self._book(*same, chance, patience_s)
+                return await self._book(*same, chance, patience_s)
             case 7 | 8 | 9 if booking:
-                await self._cancel(booking, chance, patience_s)
+                return await self._cancel(booking, chance, patience_s)
             case 10 if booking:
                 to = chance.choice([s for s in self._slots if _shop(s) == _shop(booking.slot)])
-                await self._clients.move(booking.booking_id, to, patience_s)
+                return await self._clients.move(booking.booking_id, to, patience_s)
             case 11:
-                await self._clients.check_availability(chance.choice(self._slots), patience_s)
+                return await self._clients.check_availability(
+                    chance.choice(self._slots), patience_s
+                )
             case 12 if booking:
-                await self._clients.get_booking_status(booking.booking_id, patience_s)
+                return await self._clients.get_booking_status(booking.booking_id, patience_s)
             case 13 if chance.random() < 0.5:
-                await self._book(chance.choice(self._slots), f"t-{name}", "", chance, patience_s)
+                return await self._book(
+                    chance.choice(self._slots), f"t-{name}", "", chance, patience_s
+                )
             case 14 | 15 if doubtful:
-                await self._ask_again(doubtful, chance, patience_s)
+                return await self._ask_again(doubtful, chance, patience_s)
             case _:
-                await self._lease(chance.choice(self._slots), f"r-{name}", chance, patience_s)
+                return await self._lease(
+                    chance.choice(self._slots), f"r-{name}", chance, patience_s
+                )
 
-    async def _ask_again(self, asked: Operation, chance: random.Random, patience_s: float) -> None:
+    async def _ask_again(
+        self, asked: Operation, chance: random.Random, patience_s: float
+    ) -> Operation:
         if asked.call is Call.CREATE_LEASE:
-            await self._lease(asked.slot, asked.reference, chance, patience_s)
-        else:
-            await self._book(asked.slot, asked.token, asked.lease_id, chance, patience_s)
+            return await self._lease(asked.slot, asked.reference, chance, patience_s)
+        return await self._book(asked.slot, asked.token, asked.lease_id, chance, patience_s)
 
     async def _lease(
         self, slot: str, reference: str, chance: random.Random, patience_s: float
-    ) -> None:
+    ) -> Operation:
         for_ms = chance.randrange(_SHORTEST_LEASE_MS, _LONGEST_LEASE_MS)
         asked = await self._clients.create_lease(slot, reference, for_ms, patience_s)
         if asked.is_ok:
             self._leases.append(asked)
         elif asked.outcome is Outcome.UNKNOWN:
             self._in_doubt.append(asked)
+        elif chance.random() < _GIVES_UP_SLOT:
+            self._leave_alone(slot)
+        return asked
 
     async def _book(
         self, slot: str, token: str, lease_id: str, chance: random.Random, patience_s: float
-    ) -> None:
+    ) -> Operation:
         asked = await self._clients.create_booking(slot, token, lease_id, patience_s)
         if asked.outcome is Outcome.UNKNOWN:
             self._in_doubt.append(asked)
@@ -108,14 +122,21 @@ class Load:
             self._leave_alone(slot)
         elif asked.is_ok:
             self._bookings.append(asked)
+        return asked
 
-    async def _cancel(self, booking: Operation, chance: random.Random, patience_s: float) -> None:
+    async def _cancel(
+        self, booking: Operation, chance: random.Random, patience_s: float
+    ) -> Operation:
         asked = await self._clients.cancel(booking.booking_id, patience_s)
         if asked.is_ok and booking in self._bookings and chance.random() < _FORGETS_CANCELLED:
             self._bookings.remove(booking)
+        return asked
 
     def _leave_alone(self, slot: str) -> None:
-        """Let a booking stand until the end, and want another slot instead."""
+        """Let a booking stand until the end, and want another slot instead.
+
+        Or whatever it is that has the slot: of bookings without an answer nobody knows.
+        """
         if slot in self._slots:
             self._slots.remove(slot)
             self._slots.append(f"{_shop(slot)}/{self._next_number}")

@@ -30,7 +30,8 @@ Sentinels, whose connections are killed, and still serves the service, as on the
 network that has parted; the nodes of a cluster still hear each other on their bus meanwhile. A
 single server is cut off from the service by a proxy that holds back everything. A paused process
 is SIGSTOP, which to all others is a machine that has gone dark and comes back. Killed is SIGKILL:
-the machine and what its kernel has taken stay. No clock was changed, and no disk lost."""
+the machine and what its kernel has taken stay. No clock was changed, and no disk lost. Acks is
+`LEASEHOLD_REPLICA_ACKS`, fsync is Redis' `appendfsync`."""
 
 
 def cells(result: Result) -> list[str]:

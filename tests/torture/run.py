@@ -46,8 +46,8 @@ class Case:
 
     def __str__(self) -> str:
         """Name it as people write it."""
-        acks = f", LEASEHOLD_REPLICA_ACKS={self.acks}" if self.topology != "single" else ""
-        return f"{self.topology}, appendfsync {self.fsync}{acks}"
+        acks = f", acks {self.acks}" if self.topology != "single" else ""
+        return f"{self.topology}, fsync {self.fsync}{acks}"
 
 
 @dataclass

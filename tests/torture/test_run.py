@@ -71,7 +71,9 @@ def test_schedule_of_a_seed_is_the_same_again(topology: str) -> None:
 def test_report_takes_its_place_in_the_document(tmp_path: Path) -> None:
     """What people wrote around the report stays; the report tells each setting and its faults."""
     document = tmp_path / "guarantees.md"
-    document.write_text("before\n<!-- torture: begin -->\nold\n<!-- torture: end -->\nafter\n")
+    document.write_text(
+        "before\n<!-- torture: begin -->\nthe last one\n<!-- torture: end -->\nafter\n"
+    )
     suffered = list(islice(cycle([Fault(faults.Kind.CUT_OFF, 1, 1, 0)]), 3))
     result = Result(LOSES, 7, 60, [], suffered, troubles=Counter())
 
@@ -81,4 +83,4 @@ def test_report_takes_its_place_in_the_document(tmp_path: Path) -> None:
     assert text.startswith("before\n<!-- torture: begin -->\nMade on ")
     assert text.endswith("<!-- torture: end -->\nafter\n")
     assert "| cut a primary off from its peers | 3 |" in text
-    assert "old" not in text
+    assert "the last one" not in text
