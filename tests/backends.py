@@ -16,7 +16,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from tests.servers import RedisServer, check_ttls, is_marker
-from tests.topologies import Cluster
+from tests.clusters import Cluster
 
 from leasehold.model.deadline import Deadline
 from leasehold.model.lease import CreateLease, CreateLeaseOutcome, LeaseTerms

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 from tests.backends import Backend, FakeClock, cluster_backend, fake_backend, real_backend
 from tests.servers import REAL_SERVERS, RedisServer, check_ttls
-from tests.topologies import Cluster, cluster
+from tests.clusters import Cluster, cluster
 
 
 @pytest.fixture(scope="session")

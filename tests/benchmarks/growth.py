@@ -14,7 +14,7 @@ from tests.benchmarks.results import Filled
 from tests.benchmarks.subjects import Bench, Entry, Subject
 from tests.servers import RedisServer
 from tests.service import Service, serving
-from tests.topologies import Cluster, cluster
+from tests.clusters import Cluster, cluster
 
 from leasehold.model.lease import LeaseTerms
 from leasehold.store import keys, scripts

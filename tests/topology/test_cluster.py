@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 import pytest
 from tests.backends import Backend, cluster_backend, link_to, soon
 from tests.servers import RedisServer
-from tests.topologies import Cluster, ask
+from tests.clusters import Cluster
+from tests.topologies import ask
 
 from leasehold.model import ids
 from leasehold.model.booking import CreateBooking, CreateBookingStatus, UpdateBooking

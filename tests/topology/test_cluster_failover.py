@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from tests.backends import Counts, cluster_backend, link_to, soon
 from tests.servers import RedisServer, free_port, poll
-from tests.topologies import BINARIES, Cluster, cluster, form
+from tests.clusters import Cluster, cluster, form
+from tests.topologies import BINARIES
 from tests.topology.test_cluster import echo, merchant_on
 
 from leasehold.model.deadline import Deadline

@@ -16,7 +16,8 @@ import pytest
 import redis
 from tests.backends import Backend, Counts, cluster_backend, link_to, soon
 from tests.servers import RedisServer
-from tests.topologies import Cluster, ask, cluster
+from tests.clusters import Cluster, cluster
+from tests.topologies import ask
 
 from leasehold.model import ids
 from leasehold.model.booking import BookingStatus, CreateBooking, UpdateBooking

@@ -28,7 +28,7 @@ async def echo(link: Link, text: str, deadline: Deadline | None = None) -> Any:
 
 async def a_command(direct: Backend) -> CreateLease:
     """Return a command that leaves something behind if it is sent but once, and to the end."""
-    await direct.create_lease(await direct.slot(merchant_id="warm-up"), for_ms=200)
+    await direct.create_lease(await direct.slot(merchant_id="warm-up"))
     return CreateLease(await direct.slot(), "r", await direct.now_ms() + 60_000)
 
 
@@ -105,7 +105,7 @@ async def test_link_cancelled_calls_leave_the_grants_of_others_alone(
             return await behind.store().create_lease(command, soon())
 
         # The store learns the script, so that the answers held back are the script's own.
-        await direct.create_lease(await direct.slot(merchant_id="warm-up"), for_ms=200)
+        await direct.create_lease(await direct.slot(merchant_id="warm-up"))
         for first in range(0, 24, 4):
             await behind.link.ping(soon())
             proxy.hold_replies()
@@ -135,7 +135,7 @@ async def test_link_cancelled_change_is_found_again_by_its_reference(
     slot = await direct.slot()
     command = CreateLease(slot, "r", await direct.now_ms() + 60_000)
     async with through(proxy, direct, timeout_s=20) as behind:
-        await direct.create_lease(await direct.slot(merchant_id="warm-up"), for_ms=200)
+        await direct.create_lease(await direct.slot(merchant_id="warm-up"))
         await behind.link.ping(soon())
         proxy.hold_replies()
         asked = asyncio.create_task(behind.store().create_lease(command, soon()))

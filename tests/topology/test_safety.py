@@ -10,7 +10,7 @@ from tests.servers import REAL_SERVERS, RedisServer, running
 
 from leasehold.model.errors import StoreUnavailableError
 from leasehold.model.finding import Finding
-from leasehold.store import keys, lane, safety
+from leasehold.store import conversation, keys, safety
 from leasehold.store.link import Link
 from leasehold.store.marker import Marker
 from leasehold.store.topology import open_link
@@ -90,7 +90,7 @@ async def test_look_as_a_user_who_may_not_ask_warns_and_raises_nothing(
     async with opened(server) as backend, link_to(server.url, counts := Counts()) as link:
         await backend.redis.execute_command("ACL", "SETUSER", "default", *LIMITED)
         wanted = replace(backend, link=link)
-        monkeypatch.setattr(lane, "_LEAST_AGE_S", 0)
+        monkeypatch.setattr(conversation, "_LEAST_AGE_S", 0)
         for _ in range(3):
             findings = await found(link)
         assert states(findings) == {

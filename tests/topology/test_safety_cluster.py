@@ -4,7 +4,8 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from tests.backends import TERMS, Backend, cluster_backend, link_to, soon
-from tests.topologies import Cluster, ask, cluster, replicated
+from tests.clusters import Cluster, cluster
+from tests.topologies import ask, replicated
 
 from leasehold.model.errors import QuarantinedError
 from leasehold.model.lease import CreateLease

@@ -11,7 +11,8 @@ import pytest
 from tests.calls import lease_request
 from tests.servers import RedisServer, free_port, poll
 from tests.service import Service, now_ms, serving
-from tests.topologies import Cluster, Replicated, cluster, form, replicated
+from tests.clusters import Cluster, cluster, form
+from tests.topologies import Replicated, replicated
 
 from leasehold.generated.ext.maps.booking.partner.v2 import booking_service_pb2 as pb
 from leasehold.generated.ext.maps.booking.partner.v2 import booking_service_pb2_grpc as pb_grpc

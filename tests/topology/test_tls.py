@@ -12,7 +12,8 @@ import pytest
 from tests.backends import link_to, soon
 from tests.certificates import Authority, authority
 from tests.servers import RedisServer, free_port
-from tests.topologies import SERVICE, SLOTS, SentinelServer, ask
+from tests.clusters import SLOTS
+from tests.topologies import SERVICE, SentinelServer, ask
 
 from leasehold.model.errors import StoreTrouble, StoreUnavailableError
 from leasehold.store.topology import Access

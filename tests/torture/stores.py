@@ -18,7 +18,8 @@ import redis
 from tests import topologies
 from tests.proxy import Proxy, proxy_to
 from tests.servers import RedisServer, running
-from tests.topologies import Cluster, Replicated, ask
+from tests.clusters import Cluster
+from tests.topologies import Replicated, ask
 
 _PEERS, _PASSWORD = "peers", "torture"
 _USER = ("--user", _PEERS, "on", f">{_PASSWORD}", "~*", "&*", "+@all")

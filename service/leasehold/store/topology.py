@@ -1,8 +1,9 @@
 """From the URL of the store to a link: one server, Sentinels and their primary, or a cluster."""
 
+import asyncio
 import functools
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from ssl import TLSVersion
@@ -229,7 +230,7 @@ async def _map_cluster(url: StoreUrl, options: dict[str, Any], known: Iterable[A
         dynamic_startup_nodes=False,
     )
     try:
-        await manager.initialize()
+        await _to_its_end(manager.initialize())
     except IndexError:
         raise RedisClusterException("No node owns a slot yet.") from None
     finally:
@@ -241,6 +242,16 @@ async def _map_cluster(url: StoreUrl, options: dict[str, Any], known: Iterable[A
         primaries=frozenset(owners.values()),
         nodes=frozenset(map(_address, manager.nodes_cache.values())),
     )
+
+
+async def _to_its_end(drawing: Coroutine[Any, Any, None]) -> None:
+    """Await it; if cancelled only when it has ended, because redis-py leaves connections open."""
+    task = asyncio.create_task(drawing)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        raise
 
 
 def _address(node: ClusterNode) -> Address:
