@@ -15,8 +15,8 @@ from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
-from tests.servers import RedisServer, check_ttls, is_marker
 from tests.clusters import Cluster
+from tests.servers import RedisServer, check_ttls, is_marker
 
 from leasehold.model.deadline import Deadline
 from leasehold.model.lease import CreateLease, CreateLeaseOutcome, LeaseTerms

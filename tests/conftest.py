@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from tests.backends import Backend, FakeClock, cluster_backend, fake_backend, real_backend
-from tests.servers import REAL_SERVERS, RedisServer, check_ttls
 from tests.clusters import Cluster, cluster
+from tests.servers import REAL_SERVERS, RedisServer, check_ttls
 
 
 @pytest.fixture(scope="session")

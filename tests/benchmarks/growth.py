@@ -12,9 +12,9 @@ from tests.benchmarks.ours import FreshLease
 from tests.benchmarks.processes import BenchError
 from tests.benchmarks.results import Filled
 from tests.benchmarks.subjects import Bench, Entry, Subject
+from tests.clusters import Cluster, cluster
 from tests.servers import RedisServer
 from tests.service import Service, serving
-from tests.clusters import Cluster, cluster
 
 from leasehold.model.lease import LeaseTerms
 from leasehold.store import keys, scripts

@@ -14,6 +14,8 @@ from tests.benchmarks.histogram import Histogram
 from tests.benchmarks.processes import BenchError
 from tests.servers import RedisServer
 
+from leasehold.store import keys
+
 
 @dataclass(frozen=True, slots=True)
 class Work:
@@ -148,6 +150,12 @@ class Entry:
     title: str
     open: Callable[[], AbstractContextManager[Subject]]
     """Starts what the subject needs; raises MissingError."""
+
+
+def live_keys(store: RedisServer) -> int:
+    """Return how many keys a Redis has, without the marker of the service that shares it."""
+    with store.client() as client:
+        return int(client.dbsize()) - int(client.exists(keys.marker_key("")))
 
 
 def live_bytes(store: RedisServer) -> int:

@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 from tests.backends import Backend, cluster_backend, link_to, soon
-from tests.servers import RedisServer
 from tests.clusters import Cluster
+from tests.servers import RedisServer
 from tests.topologies import ask
 
 from leasehold.model import ids

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 from tests.backends import Counts, cluster_backend, link_to, soon
-from tests.servers import RedisServer, free_port, poll
 from tests.clusters import Cluster, cluster, form
+from tests.servers import RedisServer, free_port, poll
 from tests.topologies import BINARIES
 from tests.topology.test_cluster import echo, merchant_on
 

@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 import pytest
 import redis
 from tests.backends import Backend, Counts, cluster_backend, link_to, soon
-from tests.servers import RedisServer
 from tests.clusters import Cluster, cluster
+from tests.servers import RedisServer
 from tests.topologies import ask
 
 from leasehold.model import ids

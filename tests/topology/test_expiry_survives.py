@@ -26,7 +26,9 @@ PERSISTENCE = {
 async def ends_at_ms(redis: Redis, key: str) -> int:
     """Return when a key ends by the server's clock."""
     async with redis.pipeline(transaction=True) as pipeline:
-        (seconds, microseconds), remaining_ms = await pipeline.time().pttl(key).execute()
+        pipeline.time()
+        pipeline.pttl(key)
+        (seconds, microseconds), remaining_ms = await pipeline.execute()
     assert remaining_ms > 0, f"{key} is gone, or has no end"
     return int(seconds) * 1000 + int(microseconds) // 1000 + int(remaining_ms)
 
@@ -59,7 +61,9 @@ async def is_over(server: RedisServer, key: str, at_ms: int) -> None:
         held = True
         while held:
             async with redis.pipeline(transaction=True) as pipeline:
-                (seconds, microseconds), held = await pipeline.time().exists(key).execute()
+                pipeline.time()
+                pipeline.exists(key)
+                (seconds, microseconds), held = await pipeline.execute()
             now_ms = int(seconds) * 1000 + int(microseconds) // 1000
             assert bool(held) == (now_ms < at_ms) or abs(now_ms - at_ms) <= GRAIN_MS
             await asyncio.sleep(0.002)

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 import grpc
 import pytest
 from tests.calls import lease_request
+from tests.clusters import Cluster, cluster, form
 from tests.servers import RedisServer, free_port, poll
 from tests.service import Service, now_ms, serving
-from tests.clusters import Cluster, cluster, form
 from tests.topologies import Replicated, replicated
 
 from leasehold.generated.ext.maps.booking.partner.v2 import booking_service_pb2 as pb

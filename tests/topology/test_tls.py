@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from tests.backends import link_to, soon
 from tests.certificates import Authority, authority
-from tests.servers import RedisServer, free_port
 from tests.clusters import SLOTS
+from tests.servers import RedisServer, free_port
 from tests.topologies import SERVICE, SentinelServer, ask
 
 from leasehold.model.errors import StoreTrouble, StoreUnavailableError

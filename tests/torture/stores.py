@@ -15,10 +15,10 @@ from typing import Protocol
 
 import pytest
 import redis
-from tests import topologies
+from tests import clusters, topologies
+from tests.clusters import Cluster
 from tests.proxy import Proxy, proxy_to
 from tests.servers import RedisServer, running
-from tests.clusters import Cluster
 from tests.topologies import Replicated, ask
 
 _PEERS, _PASSWORD = "peers", "torture"
@@ -187,7 +187,7 @@ def sentinel(binary: str, fsync: str, acks: int) -> Iterator[Store]:
 def shards(binary: str, fsync: str, acks: int) -> Iterator[Store]:
     """Run a cluster of three shards with a replica each."""
     arguments = (*_persistence(fsync), *_USER, *_LOGIN, *_wants_replicas(acks))
-    with topologies.cluster(binary, *arguments) as group:
+    with clusters.cluster(binary, *arguments) as group:
         yield Group(group)
 
 
