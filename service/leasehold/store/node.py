@@ -25,7 +25,7 @@ class Limits:
 
     connections: int
     max_in_flight: int
-    """Most commands that may wait, be in flight or pause before a repeat."""
+    """Most commands that may wait, for replicas too, be in flight or pause before a repeat."""
     timeout_s: float
     """Longest silence of a connection from which answers are due."""
     connect_timeout_s: float
@@ -83,8 +83,9 @@ class Node:
 
     @property
     def in_flight(self) -> int:
-        """Return how many commands wait or are in flight."""
-        return sum(lane.load for lane in self._lanes)
+        """Return how many commands wait, for replicas too, or are in flight."""
+        callers = self._acknowledger.callers if self._acknowledger else 0
+        return callers + sum(lane.load for lane in self._lanes)
 
     async def ping(self, deadline: Deadline) -> None:
         """Return when the server answers."""
