@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, replace
 
 import pytest
-from tests.backends import TERMS, Backend, link_to, real_backend, soon
+from tests.backends import LIMITS, TERMS, Backend, link_to, real_backend, soon
 from tests.proxy import proxy_to
 from tests.servers import RedisServer, running
 
@@ -16,6 +16,7 @@ from leasehold.model.errors import QuarantinedError, StoreTrouble, StoreUnavaila
 from leasehold.model.lease import CreateLease
 from leasehold.store.markers import Guard, Markers
 from leasehold.store.redis_store import RedisStore
+from leasehold.store.topology import open_link
 
 HOLD_MS = 60_000
 
@@ -194,6 +195,38 @@ async def test_a_doubt_that_comes_during_a_look_needs_a_look_of_its_own(
 
         with pytest.raises(QuarantinedError):
             await only.store.create_lease(await lease(backend), soon())
+
+
+async def test_quarantine_looks_before_it_believes_a_connection_that_is_new(
+    backend: Backend, server: RedisServer
+) -> None:
+    """After a loss the first new connection may be one that has not been there before."""
+    markers: list[Markers] = []
+
+    def connected() -> None:
+        for each in markers:
+            each.doubt()
+
+    async with proxy_to(server.port) as proxy:
+        limits = replace(LIMITS, connections=2)
+        link = open_link(proxy.url, limits, on_connect=connected)
+        only = pod(replace(backend, link=link))
+        markers.append(only.marker)
+        await only.marker.beat(soon())
+        assert (await only.store.create_lease(await lease(backend), soon())).status == "created"
+        assert proxy.connections == 1
+        proxy.cut()
+        await backend.redis.flushall()
+        command = await lease(backend)
+        proxy.refuse(1)
+        # The connection of before is asked for first, and is not had.
+        ping = asyncio.create_task(link.ping(soon()))
+        await asyncio.sleep(0)
+        with pytest.raises(QuarantinedError):
+            await only.store.create_lease(command, soon())
+        with pytest.raises(StoreUnavailableError):
+            await ping
+        await link.close()
 
 
 async def beats(backend: Backend) -> int:
