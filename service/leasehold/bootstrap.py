@@ -22,7 +22,7 @@ from leasehold.rpc.v1.inventory import InventoryServicer
 from leasehold.rpc.v2 import servicer as v2_servicer
 from leasehold.settings import Settings
 from leasehold.store.link import Link
-from leasehold.store.node import Limits
+from leasehold.store.node import Limits, tell_nobody
 from leasehold.store.redis_inventory import RedisInventory
 from leasehold.store.redis_store import RedisStore
 from leasehold.store.topology import Access, open_link
@@ -60,7 +60,7 @@ async def serve(settings: Settings, redis_url: str, announce: Callable[[Serving]
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with AsyncExitStack() as stack:
         watch: Watch  # It is made from the link, and told by it.
-        link = _open_link(settings, redis_url, stack, lambda: watch.reconnected())  # noqa: PLW0108
+        link = _open_link(settings, redis_url, stack, lambda: watch.connected())  # noqa: PLW0108
         terms, is_strict = settings.lease_terms(), settings.inventory == "strict"
         known = Findings(filter(None, settings.ready_requires.split(",")))
         watch = Watch(settings, link, known)
@@ -119,12 +119,8 @@ def _open_link(
     settings: Settings,
     url: str,
     stack: AsyncExitStack,
-    on_reconnect: Callable[[], object] = lambda: None,
+    on_connect: Callable[[], object] = tell_nobody,
 ) -> Link:
-    def reconnected() -> None:
-        metrics.link_reconnects.inc()
-        on_reconnect()
-
     limits = Limits(
         connections=settings.redis_connections,
         max_in_flight=settings.redis_max_in_flight,
@@ -148,7 +144,8 @@ def _open_link(
         limits,
         access,
         on_resend=metrics.link_resent.inc,
-        on_reconnect=reconnected,
+        on_connect=on_connect,
+        on_reconnect=metrics.link_reconnects.inc,
         on_shortfall=metrics.replica_shortfalls.inc,
     )
     metrics.link_in_flight.set_function(lambda: link.in_flight)

@@ -39,7 +39,7 @@ class Watch:
         """Return what runs scripts that take a spot; with quarantine on it may refuse."""
         return Guard(self._link, self._markers) if self._has_quarantine else self._link
 
-    def reconnected(self) -> None:
+    def connected(self) -> None:
         """Look at once: it may be another store, or the same one with less in it."""
         self._markers.doubt()
         for each in self._rounds:

@@ -21,7 +21,7 @@ from leasehold.model.booking import (
     UpdateBooking,
     UpdateBookingStatus,
 )
-from leasehold.model.errors import StoreTrouble, StoreUnavailableError
+from leasehold.model.errors import OverloadedError, StoreTrouble, StoreUnavailableError
 from leasehold.model.lease import CreateLeaseStatus
 from leasehold.store.acknowledger import Acknowledger
 from leasehold.store.topology import open_link
@@ -234,6 +234,41 @@ async def test_create_lease_after_a_restart_is_confirmed_by_the_new_process(
     outcome = await backend.create_lease(await backend.slot(staff_id="anna"), "after")
     assert outcome.status is CreateLeaseStatus.CREATED
     assert counts.shortfalls == 0
+
+
+async def test_create_lease_after_the_connection_for_questions_has_ended_is_confirmed(
+    backend: Backend, redis: Redis, counts: Counts
+) -> None:
+    """Servers and networks cut what is idle; the next grant does not pay for that."""
+    await backend.create_lease(await backend.slot(), "before")
+    (asking,) = [each for each in await redis.client_list() if each["cmd"] == "wait"]
+    await redis.client_kill_filter(_id=asking["id"])
+
+    outcome = await backend.create_lease(await backend.slot(staff_id="anna"), "after")
+    assert outcome.status is CreateLeaseStatus.CREATED
+    assert counts.shortfalls == 0
+
+
+async def test_callers_who_wait_for_a_replica_count_against_the_limit(
+    servers: Servers, redis: Redis
+) -> None:
+    """A replica that lags must not let a process grow: beyond the limit callers are refused."""
+    primary, replica = servers
+    async with opened(primary.url, redis, **PATIENT, max_in_flight=5) as patient:
+        slots = [await patient.slot(staff_id=f"{number}") for number in range(6)]
+        replica.pause()
+        grants = [
+            asyncio.create_task(patient.create_lease(slot, f"r-{number}"))
+            for number, slot in enumerate(slots[:5])
+        ]
+        await until(lambda: calls(primary, "set") >= 5 and waiters(primary))
+        with pytest.raises(OverloadedError):
+            await patient.create_lease(slots[5], "one too many")
+        replica.resume()
+        outcomes = await asyncio.gather(*grants)
+
+        assert {outcome.status for outcome in outcomes} == {CreateLeaseStatus.CREATED}
+        assert patient.link.in_flight == 0
 
 
 async def test_another_process_confirms_nothing(servers: Servers) -> None:

@@ -1,19 +1,22 @@
 """After a loss of data nothing is given away that may have been held, if that is asked for."""
 
+import asyncio
 import time
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, replace
 
 import pytest
-from tests.backends import TERMS, Backend, real_backend, soon
-from tests.servers import running
+from tests.backends import LIMITS, TERMS, Backend, link_to, real_backend, soon
+from tests.proxy import proxy_to
+from tests.servers import RedisServer, running
 
 from leasehold.model import ids
 from leasehold.model.booking import BookingStatus, CreateBooking, UpdateBooking
-from leasehold.model.errors import QuarantinedError
+from leasehold.model.errors import QuarantinedError, StoreTrouble, StoreUnavailableError
 from leasehold.model.lease import CreateLease
 from leasehold.store.markers import Guard, Markers
 from leasehold.store.redis_store import RedisStore
+from leasehold.store.topology import open_link
 
 HOLD_MS = 60_000
 
@@ -28,11 +31,17 @@ class Pod:
 
 
 @pytest.fixture
-async def backend() -> AsyncIterator[Backend]:
-    """A store of this test's own, since the test flushes it."""
+def server() -> Iterator[RedisServer]:
+    """A server of this test's own, since the test flushes it."""
     with running("valkey9") as server:
-        async with real_backend(server) as backend:
-            yield backend
+        yield server
+
+
+@pytest.fixture
+async def backend(server: RedisServer) -> AsyncIterator[Backend]:
+    """The store on that server."""
+    async with real_backend(server) as backend:
+        yield backend
 
 
 def pod(backend: Backend, hold_ms: int = HOLD_MS) -> Pod:
@@ -128,3 +137,98 @@ async def test_quarantine_without_a_loss_refuses_nothing(backend: Backend) -> No
         await only.marker.beat(soon())
         outcome = await only.store.create_lease(await lease(backend), soon())
         assert outcome.status in ("created", "replayed")
+
+
+async def test_quarantine_holds_until_a_store_that_took_no_writes_has_been_looked_at(
+    backend: Backend,
+) -> None:
+    """A new primary that still lacks its replicas refuses the look, and may grant a moment later.
+
+    It must not be taken for one that has been looked at.
+    """
+    only = pod(backend)
+    await only.marker.beat(soon())
+    await backend.redis.flushall()
+    await backend.redis.config_set("min-replicas-to-write", 1)
+    # As after a reconnect.
+    only.marker.doubt()
+    for _ in range(2):
+        with pytest.raises(StoreUnavailableError) as caught:
+            await only.store.create_lease(await lease(backend), soon())
+        assert caught.value.trouble is StoreTrouble.NO_REPLICAS
+        assert (await only.marker.beat(soon())).state == "warning"
+
+    await backend.redis.config_set("min-replicas-to-write", 0)
+    with pytest.raises(QuarantinedError):
+        await only.store.create_lease(await lease(backend), soon())
+    assert await backend.dump() == {}
+
+
+async def test_quarantine_by_a_user_who_may_keep_no_marker_refuses_nothing(
+    backend: Backend,
+) -> None:
+    """Where a loss cannot be noticed there is nothing to wait for; the finding says so."""
+    limits = ("resetkeys", "~lease:*", "~slot:*", "~inventory:*")
+    await backend.redis.execute_command("ACL", "SETUSER", "default", *limits)
+    outcome = await pod(backend).store.create_lease(await lease(backend), soon())
+    await backend.redis.execute_command("ACL", "SETUSER", "default", "~*")
+    assert outcome.status == "created"
+
+
+async def test_a_doubt_that_comes_during_a_look_needs_a_look_of_its_own(
+    backend: Backend, server: RedisServer
+) -> None:
+    """What was asked before the doubt may have been answered by the server of before."""
+    async with proxy_to(server.port) as proxy, link_to(proxy.url) as link:
+        only = pod(replace(backend, link=link))
+        await only.marker.beat(soon())
+        before = await beats(backend)
+        proxy.hold_replies()
+        look = asyncio.create_task(only.marker.beat(soon()))
+        async with asyncio.timeout(20):
+            while await beats(backend) == before:
+                await asyncio.sleep(0.005)
+        await backend.redis.flushall()
+        only.marker.doubt()
+        proxy.release()
+        assert (await look).state == "ok"
+
+        with pytest.raises(QuarantinedError):
+            await only.store.create_lease(await lease(backend), soon())
+
+
+async def test_quarantine_looks_before_it_believes_a_connection_that_is_new(
+    backend: Backend, server: RedisServer
+) -> None:
+    """After a loss the first new connection may be one that has not been there before."""
+    markers: list[Markers] = []
+
+    def connected() -> None:
+        for each in markers:
+            each.doubt()
+
+    async with proxy_to(server.port) as proxy:
+        limits = replace(LIMITS, connections=2)
+        link = open_link(proxy.url, limits, on_connect=connected)
+        only = pod(replace(backend, link=link))
+        markers.append(only.marker)
+        await only.marker.beat(soon())
+        assert (await only.store.create_lease(await lease(backend), soon())).status == "created"
+        assert proxy.connections == 1
+        proxy.cut()
+        await backend.redis.flushall()
+        command = await lease(backend)
+        proxy.refuse(1)
+        # The connection of before is asked for first, and is not had.
+        ping = asyncio.create_task(link.ping(soon()))
+        await asyncio.sleep(0)
+        with pytest.raises(QuarantinedError):
+            await only.store.create_lease(command, soon())
+        with pytest.raises(StoreUnavailableError):
+            await ping
+        await link.close()
+
+
+async def beats(backend: Backend) -> int:
+    """Return the number of the latest beat."""
+    return int(await backend.redis.hget("marker", "beat") or 0)

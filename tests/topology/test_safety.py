@@ -1,5 +1,6 @@
 """What a look at a real server finds, and what a marker on it notices when data is lost."""
 
+import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -10,7 +11,7 @@ from tests.servers import REAL_SERVERS, RedisServer, running
 
 from leasehold.model.errors import StoreUnavailableError
 from leasehold.model.finding import Finding
-from leasehold.store import conversation, keys, safety
+from leasehold.store import conversation, keys, safety, scripts
 from leasehold.store.link import Link
 from leasehold.store.marker import Marker
 from leasehold.store.topology import open_link
@@ -119,6 +120,26 @@ async def test_look_as_a_user_who_lacks_commands_names_them(server: RedisServer)
 
         await backend.redis.execute_command("ACL", "SETUSER", "default", "-eval", "-evalsha")
         assert (await found(backend.link))["permissions"].state == "failed"
+
+
+async def test_a_user_who_may_do_no_more_than_is_documented_is_served(
+    server: RedisServer,
+) -> None:
+    """What docs/configuration.md lists is enough to connect, be ready, grant and list."""
+    used = re.findall(r"{'([A-Z]+)'", scripts.load("check_permissions").source)
+    documented = ["client|setname", "ping", "evalsha", "eval", "scan", *map(str.lower, used)]
+    async with opened(server) as backend:
+        allowed = [f"+{name}" for name in documented]
+        await backend.redis.execute_command(
+            "ACL", "SETUSER", "frugal", "on", "nopass", "~*", *allowed
+        )
+        url = server.url.replace("redis://", "redis://frugal:any@")
+        async with link_to(url) as link:
+            await link.ping(soon())
+            frugal = replace(backend, link=link)
+            assert (await frugal.create_lease(await frugal.slot())).expires_at_ms
+            assert (await found(link))["permissions"].state == "ok"
+            assert [name async for name in frugal.inventory().merchants()] == []
 
 
 async def test_look_at_a_replica_says_that_it_is_one(server: RedisServer) -> None:

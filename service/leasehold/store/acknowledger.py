@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import structlog
 from hiredis import pack_command
 from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoPermissionError, RedisError
 
 from leasehold.model.deadline import Deadline
@@ -67,9 +68,15 @@ class Acknowledger:
         # WAIT takes 0 for ever.
         self._question = _pack("WAIT", replicas, max(1, round(timeout_s * 1000)))
         self._waiting: list[_Waiter] = []
+        self._callers = 0
         self._connection: AbstractConnection | None = None
         self._run_id = ""
         self._runner: asyncio.Task[None] | None = None
+
+    @property
+    def callers(self) -> int:
+        """Return how many callers wait for replicas."""
+        return self._callers
 
     async def wait(self, key: str, run_id: str, deadline: Deadline) -> None:
         """Return once enough replicas have what a process has answered about a key.
@@ -82,11 +89,14 @@ class Acknowledger:
         if self._runner is None:
             self._runner = asyncio.create_task(self._run())
         found: StoreTrouble | None = StoreTrouble.NOT_REPLICATED
+        self._callers += 1
         try:
             async with asyncio.timeout(min(self._timeout_s, deadline.remaining_s())):
                 found = await waiter.trouble
         except TimeoutError:
             pass
+        finally:
+            self._callers -= 1
         if found:
             self._on_shortfall()
             raise StoreUnavailableError(found)
@@ -116,8 +126,7 @@ class Acknowledger:
     async def _ask_for(self, batch: list[_Waiter]) -> None:
         found: StoreTrouble | None = None
         try:
-            await self._reach({waiter.run_id for waiter in batch})
-            if not await self._is_enough(batch[-1].key):
+            if not await self._ask({waiter.run_id for waiter in batch}, batch[-1].key):
                 found = StoreTrouble.NOT_REPLICATED
         except (RedisError, OSError) as error:
             _log.warning("acknowledgement_failed", reason=str(error))
@@ -128,6 +137,20 @@ class Acknowledger:
         for waiter in batch:
             is_other = waiter.run_id != self._run_id
             _settle(waiter, found or (StoreTrouble.NOT_REPLICATED if is_other else None))
+
+    async def _ask(self, run_ids: set[str], key: str) -> bool:
+        """Connect and ask; once more where a connection of before has ended meanwhile.
+
+        Servers and networks cut what is idle, and nobody asks while nothing is granted.
+        """
+        if self._connection:
+            try:
+                await self._reach(run_ids)
+                return await self._is_enough(key)
+            except RedisConnectionError:
+                await self._disconnect()
+        await self._reach(run_ids)
+        return await self._is_enough(key)
 
     async def _reach(self, run_ids: set[str]) -> None:
         """Connect; and once more when somebody means another process than the one reached."""

@@ -45,6 +45,7 @@ class Lane:
         *,
         timeout_s: float,
         connect_timeout_s: float,
+        on_connect: Callable[[], object],
         on_reconnect: Callable[[], object],
         knows_server: bool = False,
     ) -> None:
@@ -52,6 +53,7 @@ class Lane:
         self._make_connection = make_connection
         self._timeout_s = timeout_s
         self._connect_timeout_s = connect_timeout_s
+        self._on_connect = on_connect
         self._on_reconnect = on_reconnect
         self._knows_server = knows_server
         self._run_id = ""
@@ -127,6 +129,7 @@ class Lane:
             self._refuse_waiting(error)
             return None
         self._failed_attempts = 0
+        self._on_connect()
         if self._had_connection:
             self._on_reconnect()
         self._had_connection = True

@@ -12,9 +12,15 @@ import structlog
 from redis.exceptions import ResponseError
 
 from leasehold.model.deadline import Deadline
-from leasehold.model.errors import DeadlinePassedError, QuarantinedError, StoreUnavailableError
+from leasehold.model.errors import (
+    DeadlinePassedError,
+    QuarantinedError,
+    StoreTrouble,
+    StoreUnavailableError,
+)
 from leasehold.model.finding import Finding
 from leasehold.store import keys, scripts, trouble
+from leasehold.store.lane import NeverSentError
 from leasehold.store.link import Reply
 from leasehold.store.node import Word
 from leasehold.store.scripts import Script
@@ -58,7 +64,8 @@ class Marker:
         self._beat = scripts.load("beat")
         self._process = secrets.token_hex(8)
         self._known_id, self._known_beat, self._known_at_ms = "", 0, 0
-        self._is_in_doubt = True
+        # How often there was doubt, and how much of that has been looked into.
+        self._doubts, self._settled = 1, 0
         self._one_at_a_time = asyncio.Lock()
         self._looking: asyncio.Task[Finding] | None = None
         self._quarantine_ends_s = 0.0
@@ -70,14 +77,14 @@ class Marker:
 
     def doubt(self) -> None:
         """Admit nobody before the next beat: the store may be another one now."""
-        self._is_in_doubt = True
+        self._doubts += 1
 
     async def admit(self, deadline: Deadline) -> None:
         """Return if a spot may be taken, and look first if in doubt.
 
         Raises QuarantinedError, and whatever a beat raises.
         """
-        while self._is_in_doubt:
+        while self._settled < self._doubts:
             await self._look(deadline)
         if remaining_s := self.quarantine_remaining_s:
             raise QuarantinedError(remaining_s)
@@ -85,7 +92,7 @@ class Marker:
     async def _look(self, deadline: Deadline) -> None:
         """Beat once for all who ask at the same time."""
         if self._looking is None or self._looking.done():
-            self._looking = asyncio.create_task(self.beat(deadline))
+            self._looking = asyncio.create_task(self._beat_once(deadline))
             # It is no mishap if everybody who asked has left.
             self._looking.add_done_callback(lambda task: task.cancelled() or task.exception())
         await asyncio.wait({self._looking}, timeout=max(0, deadline.remaining_s()))
@@ -97,24 +104,40 @@ class Marker:
             # That of the one who came first; another look may still be in time.
             if deadline.remaining_s() <= 0:
                 raise
+        except StoreUnavailableError:
+            if self._settled < self._doubts:
+                raise
 
     async def beat(self, deadline: Deadline) -> Finding:
         """Look at the marker and advance it; return what is known now.
 
         Raises as Link.run does, but for trouble that does not pass by itself: nothing is known.
         """
+        try:
+            return await self._beat_once(deadline)
+        except StoreUnavailableError as error:
+            if error.trouble in trouble.WORTH_ANOTHER_TRY:
+                raise
+            return Finding("data", "warning", f"unknown: no marker can be kept ({error})")
+
+    async def _beat_once(self, deadline: Deadline) -> Finding:
+        """Beat; raises whatever it was that kept the store from being looked at, for now."""
         async with self._one_at_a_time:
+            doubts = self._doubts
             try:
                 status, data_set, number, at_ms, lost_at_ms = await self._run(deadline)
             except ResponseError:
-                self._is_in_doubt = False
+                self._settled = doubts
                 return Finding("data", "warning", "unknown: the store runs no scripts")
             except StoreUnavailableError as error:
-                if error.trouble in trouble.WORTH_ANOTHER_TRY:
-                    raise
-                self._is_in_doubt = False
-                return Finding("data", "warning", f"unknown: no marker can be kept ({error})")
-            self._is_in_doubt = False
+                # Who may keep no marker cannot wait for one. But a store that takes no writes at
+                # the moment may take them before the next beat, and be another by now.
+                is_denied = error.trouble is StoreTrouble.ACCESS_DENIED
+                if is_denied and not isinstance(error, NeverSentError):
+                    self._settled = doubts
+                raise
+            # A doubt that came meanwhile may be about another server than the one that answered.
+            self._settled = doubts
             remaining_ms = lost_at_ms + self._hold_ms - at_ms if lost_at_ms else 0
             self._quarantine_ends_s = time.monotonic() + remaining_ms / 1000
             self._tell(BeatStatus(status), data_set, lost_at_ms)

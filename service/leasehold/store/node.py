@@ -25,7 +25,7 @@ class Limits:
 
     connections: int
     max_in_flight: int
-    """Most commands that may wait, be in flight or pause before a repeat."""
+    """Most commands that may wait, for replicas too, be in flight or pause before a repeat."""
     timeout_s: float
     """Longest silence of a connection from which answers are due."""
     connect_timeout_s: float
@@ -45,9 +45,10 @@ def tell_nobody() -> None:
 class Node:
     """One server, or whichever its address leads to now, over a few connections.
 
-    ``make_connection`` returns a connection of redis-py that is not connected yet. ``on_reconnect``
-    is called whenever a lost connection has been replaced, ``on_shortfall`` whenever too few
-    replicas have what was promised.
+    ``make_connection`` returns a connection of redis-py that is not connected yet. ``on_connect``
+    is called whenever there is a new connection, before anything is asked on it, ``on_reconnect``
+    when it took the place of a lost one, ``on_shortfall`` whenever too few replicas have what was
+    promised.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Node:
         make_connection: Callable[[], AbstractConnection],
         limits: Limits,
         *,
+        on_connect: Callable[[], object] = tell_nobody,
         on_reconnect: Callable[[], object] = tell_nobody,
         on_shortfall: Callable[[], object] = tell_nobody,
     ) -> None:
@@ -66,6 +68,7 @@ class Node:
                 make_connection,
                 timeout_s=limits.timeout_s,
                 connect_timeout_s=limits.connect_timeout_s,
+                on_connect=on_connect,
                 on_reconnect=on_reconnect,
                 knows_server=limits.replica_acks > 0,
             )
@@ -83,8 +86,9 @@ class Node:
 
     @property
     def in_flight(self) -> int:
-        """Return how many commands wait or are in flight."""
-        return sum(lane.load for lane in self._lanes)
+        """Return how many commands wait, for replicas too, or are in flight."""
+        callers = self._acknowledger.callers if self._acknowledger else 0
+        return callers + sum(lane.load for lane in self._lanes)
 
     async def ping(self, deadline: Deadline) -> None:
         """Return when the server answers."""

@@ -53,19 +53,25 @@ def open_link(
     access: Access | None = None,
     *,
     on_resend: Callable[[], object] = tell_nobody,
+    on_connect: Callable[[], object] = tell_nobody,
     on_reconnect: Callable[[], object] = tell_nobody,
     on_shortfall: Callable[[], object] = tell_nobody,
 ) -> Link:
     """Return a link to the store of a URL; it connects when there is something to ask.
 
-    ``on_resend`` is called whenever a command is sent again, ``on_reconnect`` whenever a lost
-    connection has been replaced, ``on_shortfall`` whenever too few replicas have what was promised.
+    ``on_resend`` is called whenever a command is sent again, ``on_connect`` whenever there is a new
+    connection, before anything is asked on it, ``on_reconnect`` when it took the place of a lost
+    one, ``on_shortfall`` whenever too few replicas have what was promised.
     Raises ValueError for a URL that is none.
     """
     parsed, access = store_url.parse(url), access or Access()
     options = _options(parsed, limits, access)
     make_node = functools.partial(
-        Node, limits=limits, on_reconnect=on_reconnect, on_shortfall=on_shortfall
+        Node,
+        limits=limits,
+        on_connect=on_connect,
+        on_reconnect=on_reconnect,
+        on_shortfall=on_shortfall,
     )
     match parsed.shape:
         case "cluster":
