@@ -38,7 +38,7 @@ class Limits:
     """Longest wait for them."""
 
 
-def tell_nobody() -> None:
+def tell_nobody(*_: object) -> None:
     """Take part in no counting."""
 
 
@@ -47,7 +47,7 @@ class Node:
 
     ``make_connection`` returns a connection of redis-py that is not connected yet. ``on_reconnect``
     is called whenever a lost connection has been replaced, ``on_shortfall`` whenever too few
-    replicas have what was promised.
+    replicas have what was promised, ``on_replica_wait`` with the seconds of every wait for them.
     """
 
     def __init__(
@@ -58,6 +58,7 @@ class Node:
         *,
         on_reconnect: Callable[[], object] = tell_nobody,
         on_shortfall: Callable[[], object] = tell_nobody,
+        on_replica_wait: Callable[[float], object] = tell_nobody,
     ) -> None:
         self.address = address
         """Where it is, for people; no password."""
@@ -79,6 +80,7 @@ class Node:
                 timeout_s=limits.replica_ack_timeout_s,
                 connect_timeout_s=limits.connect_timeout_s,
                 on_shortfall=on_shortfall,
+                on_wait=on_replica_wait,
             )
 
     @property
