@@ -254,6 +254,9 @@ class Counts:
     resent: int = 0
     reconnects: int = 0
     shortfalls: int = 0
+    replica_waits_s: list[float] = field(default_factory=list, compare=False)
+    answers: list[tuple[float, str]] = field(default_factory=list, compare=False)
+    """The seconds and the name of every script that was answered."""
 
     def add_resent(self) -> None:
         """Count a command that was sent again."""
@@ -266,6 +269,10 @@ class Counts:
     def add_shortfall(self) -> None:
         """Count an answer that too few replicas could confirm."""
         self.shortfalls += 1
+
+    def add_answer(self, seconds: float, script: str) -> None:
+        """Note the answer of a script."""
+        self.answers.append((seconds, script))
 
 
 @asynccontextmanager
@@ -281,6 +288,8 @@ async def link_to(
         on_resend=counts.add_resent,
         on_reconnect=counts.add_reconnect,
         on_shortfall=counts.add_shortfall,
+        on_replica_wait=counts.replica_waits_s.append,
+        on_answer=counts.add_answer,
     )
     try:
         yield link

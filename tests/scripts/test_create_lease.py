@@ -4,11 +4,12 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from tests.backends import DAY_MS, TERMS, Backend, FakeClock
+from tests.backends import DAY_MS, TERMS, Backend, FakeClock, soon
 
 from leasehold.model import ids
-from leasehold.model.lease import CreateLeaseOutcome, CreateLeaseStatus
+from leasehold.model.lease import CreateLease, CreateLeaseOutcome, CreateLeaseStatus
 from leasehold.store import keys
+from leasehold.store.redis_store import RedisStore
 
 Status = CreateLeaseStatus
 
@@ -40,6 +41,21 @@ async def test_create_lease_on_a_free_slot_is_created(backend: Backend) -> None:
             "expires_at_ms": str(until_ms),
         },
     }
+
+
+async def test_create_lease_tells_for_how_long_only_what_is_new_was_granted(
+    backend: Backend,
+) -> None:
+    """The lifetime of a lease is told once, in seconds; a repeat or a refusal grants nothing."""
+    granted_s: list[float] = []
+    store = RedisStore(backend.link, TERMS, on_grant=granted_s.append)
+    slot, until_ms = await backend.slot(), await backend.now_ms() + 60_000
+
+    for reference in ("reference-1", "reference-1", "somebody-else"):
+        await store.create_lease(CreateLease(slot, reference, until_ms), soon())
+
+    (lifetime_s,) = granted_s
+    assert 50 < lifetime_s <= 60
 
 
 async def test_create_lease_ttl_equals_the_granted_expiry(backend: Backend) -> None:

@@ -126,6 +126,22 @@ async def test_create_lease_unacknowledged_stays_with_its_reference(
     assert (again.status, again.expires_at_ms) == (CreateLeaseStatus.REPLAYED, until_ms)
 
 
+async def test_every_wait_for_a_replica_is_told_with_its_seconds(
+    servers: Servers, backend: Backend, counts: Counts
+) -> None:
+    """Waits are told however they end: a shortfall has taken the whole limit."""
+    _, replica = servers
+    slot, until_ms = await backend.slot(), await backend.now_ms() + 60_000
+    await backend.create_lease(slot, until_ms=until_ms)
+    (acknowledged_s,) = counts.replica_waits_s
+    assert 0 < acknowledged_s < 0.3
+
+    cut_off(replica)
+    assert await is_not_replicated(backend.create_lease(slot, until_ms=until_ms))
+    _, withheld_s = counts.replica_waits_s
+    assert 0.3 <= withheld_s < 5
+
+
 async def test_create_booking_and_update_booking_wait_as_leases_do(
     servers: Servers, backend: Backend
 ) -> None:
@@ -276,7 +292,12 @@ async def test_another_process_confirms_nothing(servers: Servers) -> None:
     primary, _ = servers
     pool = ConnectionPool.from_url(primary.url, decode_responses=True)
     acknowledger = Acknowledger(
-        pool.make_connection, replicas=1, timeout_s=5, connect_timeout_s=5, on_shortfall=list
+        pool.make_connection,
+        replicas=1,
+        timeout_s=5,
+        connect_timeout_s=5,
+        on_shortfall=list,
+        on_wait=lambda _: None,
     )
     assert await is_not_replicated(acknowledger.wait("lease:{m}:1", "0" * 40, soon()))
 

@@ -299,6 +299,28 @@ async def test_link_script_flushed_is_sent_whole_once_and_then_by_its_sha() -> N
     assert calls["cmdstat_evalsha"]["calls"] == 12
 
 
+async def test_link_tells_for_how_long_each_answer_was_awaited(
+    proxy: Proxy, direct: Backend, behind: Backend, counts: Counts
+) -> None:
+    """The seconds are those until the answer came; a try that got none is not among them."""
+    command = await a_command(direct)
+    await behind.link.ping(soon())
+    proxy.drop_replies(1)
+    await behind.store().create_lease(command, soon())
+    assert [script for _, script in counts.answers] == ["create_lease"]
+
+    proxy.hold_replies()
+    asked_at_s = time.monotonic()
+    asking = asyncio.create_task(behind.store().check_availability(command.slot, soon()))
+    while time.monotonic() < asked_at_s + TIMEOUT_S / 3:
+        await asyncio.sleep(0.002)
+    proxy.release()
+    await asking
+    (first_s, _), (held_s, script) = counts.answers
+    assert script == "check_availability"
+    assert first_s < TIMEOUT_S < held_s * 3 + 0.01
+
+
 async def test_link_through_a_unix_socket_is_a_link_like_any_other() -> None:
     """The URL of a socket file works, too."""
     with tempfile.TemporaryDirectory() as directory:

@@ -1,6 +1,7 @@
 """Replica acknowledgements: whether what a server has answered is on enough replicas, too."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -59,12 +60,15 @@ class Acknowledger:
         timeout_s: float,
         connect_timeout_s: float,
         on_shortfall: Callable[[], object],
+        on_wait: Callable[[float], object],
     ) -> None:
+        """``on_wait`` is called with the seconds of every wait, however it ended."""
         self._make_connection = make_connection
         self._replicas = replicas
         self._timeout_s = timeout_s
         self._connect_timeout_s = connect_timeout_s
         self._on_shortfall = on_shortfall
+        self._on_wait = on_wait
         # WAIT takes 0 for ever.
         self._question = _pack("WAIT", replicas, max(1, round(timeout_s * 1000)))
         self._waiting: list[_Waiter] = []
@@ -89,6 +93,7 @@ class Acknowledger:
         if self._runner is None:
             self._runner = asyncio.create_task(self._run())
         found: StoreTrouble | None = StoreTrouble.NOT_REPLICATED
+        began_at_s = time.monotonic()
         self._callers += 1
         try:
             async with asyncio.timeout(min(self._timeout_s, deadline.remaining_s())):
@@ -97,6 +102,7 @@ class Acknowledger:
             pass
         finally:
             self._callers -= 1
+        self._on_wait(time.monotonic() - began_at_s)
         if found:
             self._on_shortfall()
             raise StoreUnavailableError(found)

@@ -1,6 +1,7 @@
 """The link to Redis: runs scripts by SHA, within the time that the call has left."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Collection
 from typing import Any, Protocol
 
@@ -59,15 +60,22 @@ class Nodes(Protocol):
 class Link:
     """Runs scripts on the store; what may be sent again, and how often, is decided here.
 
-    ``on_resend`` is called whenever a command is sent again.
+    ``on_resend`` is called whenever a command is sent again, ``on_answer`` with the seconds from
+    asking to the answer that counts, and the name of the script.
     """
 
     def __init__(
-        self, nodes: Nodes, limits: Limits, *, on_resend: Callable[[], object] = tell_nobody
+        self,
+        nodes: Nodes,
+        limits: Limits,
+        *,
+        on_resend: Callable[[], object] = tell_nobody,
+        on_answer: Callable[[float, str], object] = tell_nobody,
     ) -> None:
         self._nodes = nodes
         self._limits = limits
         self._on_resend = on_resend
+        self._on_answer = on_answer
         self._pausing = 0
 
     @property
@@ -88,11 +96,14 @@ class Link:
         ask, promises = self._nodes.ask, script.header.promises
 
         async def evaluate() -> Any:
+            asked_at_s = time.monotonic()
             try:
-                return await ask(("EVALSHA", script.sha, *words), deadline, keys[0], promises)
+                found = await ask(("EVALSHA", script.sha, *words), deadline, keys[0], promises)
             except NoScriptError:
                 # Restarted, promoted or flushed. EVAL runs the script and leaves it loaded.
-                return await ask(("EVAL", script.source, *words), deadline, keys[0], promises)
+                found = await ask(("EVAL", script.source, *words), deadline, keys[0], promises)
+            self._on_answer(time.monotonic() - asked_at_s, script.name)
+            return found
 
         reply: Reply = await self._repeat(
             evaluate, deadline, is_repeatable=script.header.repeatable

@@ -38,7 +38,7 @@ class Limits:
     """Longest wait for them."""
 
 
-def tell_nobody() -> None:
+def tell_nobody(*_: object) -> None:
     """Take part in no counting."""
 
 
@@ -48,7 +48,7 @@ class Node:
     ``make_connection`` returns a connection of redis-py that is not connected yet. ``on_connect``
     is called whenever there is a new connection, before anything is asked on it, ``on_reconnect``
     when it took the place of a lost one, ``on_shortfall`` whenever too few replicas have what was
-    promised.
+    promised, ``on_replica_wait`` with the seconds of every wait for them.
     """
 
     def __init__(
@@ -60,6 +60,7 @@ class Node:
         on_connect: Callable[[], object] = tell_nobody,
         on_reconnect: Callable[[], object] = tell_nobody,
         on_shortfall: Callable[[], object] = tell_nobody,
+        on_replica_wait: Callable[[float], object] = tell_nobody,
     ) -> None:
         self.address = address
         """Where it is, for people; no password."""
@@ -82,6 +83,7 @@ class Node:
                 timeout_s=limits.replica_ack_timeout_s,
                 connect_timeout_s=limits.connect_timeout_s,
                 on_shortfall=on_shortfall,
+                on_wait=on_replica_wait,
             )
 
     @property

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import time
+from collections.abc import Callable
 from typing import Any
 
 from leasehold.model import ids
@@ -24,6 +25,7 @@ from leasehold.model.slot import Slot
 from leasehold.store import keys, scripts
 from leasehold.store.link import Link
 from leasehold.store.marker import Runner
+from leasehold.store.node import tell_nobody
 
 # Stands where a digest would, and is none: digests have 26 characters.
 _NOBODY = "nobody"
@@ -42,15 +44,18 @@ class RedisStore:
         *,
         is_strict: bool = False,
         taking: Runner | None = None,
+        on_grant: Callable[[float], object] = tell_nobody,
     ) -> None:
         """With ``is_strict`` only slots of the inventory exist, each with so many spots; else all.
 
         ``taking`` runs the scripts that take a free spot or tell of one, if not the link does.
+        ``on_grant`` is called with the seconds for which each new lease was granted.
         """
         self._link = link
         self._taking = taking or link
         self._terms = terms
         self._is_strict = is_strict
+        self._on_grant = on_grant
         self._create_lease = scripts.load("create_lease")
         self._create_booking = scripts.load("create_booking")
         self._update_booking = scripts.load("update_booking")
@@ -90,6 +95,8 @@ class RedisStore:
             case [expires_at_ms, remaining_ms]:
                 if (time.monotonic() - sent_at_s) * 1000 >= remaining_ms:
                     raise StoreUnavailableError(StoreTrouble.ANSWERED_TOO_LATE)
+                if status == CreateLeaseStatus.CREATED:
+                    self._on_grant(remaining_ms / 1000)
                 return CreateLeaseOutcome(CreateLeaseStatus(status), expires_at_ms)
             case [expires_at_ms]:
                 return CreateLeaseOutcome(CreateLeaseStatus(status), expires_at_ms)

@@ -56,13 +56,16 @@ def open_link(
     on_connect: Callable[[], object] = tell_nobody,
     on_reconnect: Callable[[], object] = tell_nobody,
     on_shortfall: Callable[[], object] = tell_nobody,
+    on_replica_wait: Callable[[float], object] = tell_nobody,
+    on_answer: Callable[[float, str], object] = tell_nobody,
 ) -> Link:
     """Return a link to the store of a URL; it connects when there is something to ask.
 
     ``on_resend`` is called whenever a command is sent again, ``on_connect`` whenever there is a new
     connection, before anything is asked on it, ``on_reconnect`` when it took the place of a lost
-    one, ``on_shortfall`` whenever too few replicas have what was promised.
-    Raises ValueError for a URL that is none.
+    one, ``on_shortfall`` whenever too few replicas have what was promised, ``on_replica_wait`` with
+    the seconds of every wait for them, ``on_answer`` with the seconds that a script took and its
+    name. Raises ValueError for a URL that is none.
     """
     parsed, access = store_url.parse(url), access or Access()
     options = _options(parsed, limits, access)
@@ -72,7 +75,9 @@ def open_link(
         on_connect=on_connect,
         on_reconnect=on_reconnect,
         on_shortfall=on_shortfall,
+        on_replica_wait=on_replica_wait,
     )
+    make_link = functools.partial(Link, limits=limits, on_resend=on_resend, on_answer=on_answer)
     match parsed.shape:
         case "cluster":
             cluster = Cluster(
@@ -80,13 +85,13 @@ def open_link(
                 lambda at: make_node(str(at), functools.partial(_connection, parsed, at, options)),
                 on_resend=on_resend,
             )
-            return Link(cluster, limits, on_resend=on_resend)
+            return make_link(cluster)
         case "sentinel":
             make_connection = _to_primary(parsed, options, limits, access)
-            return Link(make_node(parsed.service, make_connection), limits, on_resend=on_resend)
+            return make_link(make_node(parsed.service, make_connection))
     at = parsed.hosts[0] if parsed.hosts else None
     node = make_node(str(at or parsed.socket), functools.partial(_connection, parsed, at, options))
-    return Link(node, limits, on_resend=on_resend)
+    return make_link(node)
 
 
 def _options(url: StoreUrl, limits: Limits, access: Access) -> dict[str, Any]:

@@ -4,20 +4,27 @@ A collector of its own, because every call counts five things: plain numbers of 
 serves cost a fifth of five locked counters.
 """
 
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable
-from itertools import accumulate
 
 from prometheus_client import REGISTRY
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
+
+from leasehold.telemetry.histogram import Distribution
 
 _METHOD = ("grpc_type", "grpc_service", "grpc_method")
 
 # A call is one round trip to Redis and takes a millisecond or two; 4 and 5 s are the thresholds
 # above which Google takes a partner down (contract 9).
 _BUCKETS_S = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.125, 0.25, 0.5, 1, 2, 4, 5)
+
+# Every code that there is, so that even the first failure of a kind is an increase of something.
+_CODES = (
+    *("OK", "Canceled", "Unknown", "InvalidArgument", "DeadlineExceeded", "NotFound"),
+    *("AlreadyExists", "PermissionDenied", "ResourceExhausted", "FailedPrecondition", "Aborted"),
+    *("OutOfRange", "Unimplemented", "Internal", "Unavailable", "DataLoss", "Unauthenticated"),
+)
 
 
 class MethodCalls:
@@ -26,10 +33,9 @@ class MethodCalls:
     def __init__(self, service: str, method: str) -> None:
         self.labels = ("unary", service, method)
         self.started = 0
-        self.handled: Counter[str] = Counter()
+        self.handled: Counter[str] = Counter(dict.fromkeys(_CODES, 0))
         """By the name of the code: ``OK``, ``Canceled``, ``InvalidArgument``."""
-        self.seconds = 0.0
-        self.by_bucket = [0] * (len(_BUCKETS_S) + 1)
+        self.seconds = Distribution(_BUCKETS_S)
 
     def start(self) -> None:
         """Count a call that has come."""
@@ -38,8 +44,7 @@ class MethodCalls:
     def finish(self, code: str, elapsed_s: float) -> None:
         """Count a call that has its answer."""
         self.handled[code] += 1
-        self.seconds += elapsed_s
-        self.by_bucket[bisect_left(_BUCKETS_S, elapsed_s)] += 1
+        self.seconds.observe(elapsed_s)
 
 
 class CallMetrics(Collector):
@@ -82,9 +87,7 @@ class CallMetrics(Collector):
             sent.add_metric(calls.labels, calls.handled["OK"])
             for code, count in calls.handled.items():
                 handled.add_metric((*calls.labels, code), count)
-            limits = (*(str(float(limit)) for limit in _BUCKETS_S), "+Inf")
-            buckets = list(zip(limits, accumulate(calls.by_bucket), strict=True))
-            seconds.add_metric(calls.labels, buckets, calls.seconds)
+            calls.seconds.show(seconds, calls.labels)
         return started, received, sent, handled, seconds
 
 

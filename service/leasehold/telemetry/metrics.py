@@ -4,6 +4,9 @@ from functools import cache
 
 from prometheus_client import Counter, Gauge, disable_created_metrics
 
+from leasehold.model.errors import StoreTrouble
+from leasehold.telemetry.histogram import Histogram
+
 # A second series beside every counter, for nobody.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
@@ -25,9 +28,52 @@ store_troubles = Counter(
     "Calls that failed because the store gave no answer, by reason.",
     ["reason"],
 )
+for _reason in StoreTrouble:
+    # Alerts ask for an increase, and what begins at 1 has had none.
+    store_troubles.labels(_reason.value)
+
+script_seconds = Histogram(
+    "leasehold_script_seconds",
+    "Time until a script's answer counted: in the queue, in the store and for its replicas.",
+    ["script"],
+    # A script takes a hundredth of a millisecond, its way a few tenths; LEASEHOLD_REDIS_TIMEOUT_S
+    # (0.5) ends what is silent, and a queue or a failover may take up to the call's own 3 s.
+    limits=(
+        0.00025,
+        0.0005,
+        0.001,
+        0.002,
+        0.004,
+        0.008,
+        0.016,
+        0.032,
+        0.064,
+        0.125,
+        0.25,
+        0.5,
+        1,
+        3,
+    ),
+)
+lease_seconds = Histogram(
+    "leasehold_lease_lifetime_seconds",
+    "For how long new leases were granted; a repeat grants nothing new.",
+    # From LEASEHOLD_MIN_LEASE_S (1) to LEASEHOLD_MAX_LEASE_S (900), closest where a checkout ends.
+    limits=(1, 10, 30, 60, 120, 180, 240, 300, 420, 600, 750, 900),
+)
+replica_wait_seconds = Histogram(
+    "leasehold_replica_wait_seconds",
+    "How long answers waited for LEASEHOLD_REPLICA_ACKS, shortfalls included.",
+    # A replica nearby needs one round trip; LEASEHOLD_REPLICA_ACK_TIMEOUT_S (0.5) ends the wait.
+    limits=(0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.125, 0.25, 0.5, 1),
+)
 link_in_flight = Gauge(
     "leasehold_link_in_flight",
     "Commands to the store that wait, are in flight or pause before a repeat.",
+)
+link_limit = Gauge(
+    "leasehold_link_max_in_flight",
+    "LEASEHOLD_REDIS_MAX_IN_FLIGHT: so many may be in flight, and more calls are refused.",
 )
 link_resent = Counter(
     "leasehold_link_resent_total",
