@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import redis
 from redis.crc import key_slot
-from tests.servers import RedisServer, check_ttls, poll
+from tests.servers import TESTER, RedisServer, check_ttls, poll
 
 SLOTS = 16_384
 SERVICE = "leasehold-test"
@@ -60,7 +60,10 @@ class SentinelServer(RedisServer):
             f"port {self.port}\nbind 127.0.0.1\ndir {self.directory}\n"
             f"sentinel monitor {SERVICE} 127.0.0.1 {port} 2\n"
             f"sentinel down-after-milliseconds {SERVICE} {down_after_ms}\n"
-            f"sentinel failover-timeout {SERVICE} 3000\n" + "\n".join(self.arguments) + "\n"
+            f"sentinel failover-timeout {SERVICE} 3000\n"
+            f"sentinel auth-user {SERVICE} sentinel\n"
+            f"sentinel auth-pass {SERVICE} sentinel\n"
+            f"user {TESTER} on >{TESTER} ~* &* +@all\n" + "\n".join(self.arguments) + "\n"
         )
 
     def _options(self) -> list[str]:
@@ -203,7 +206,7 @@ def replicated(
         group.wait_until_healthy()
         yield group
         for server in group.primaries:
-            check_ttls(server.url)
+            check_ttls(server.tester_url)
 
 
 @dataclass
@@ -229,7 +232,8 @@ class Migration:
     def move(self, keys: Iterable[str]) -> None:
         """Move these keys."""
         for key in keys:
-            ask(self.source, "MIGRATE", "127.0.0.1", self.target.port, key, 0, 5000)
+            login = ("AUTH2", TESTER, TESTER)
+            ask(self.source, "MIGRATE", "127.0.0.1", self.target.port, key, 0, 5000, *login)
 
     def move_all(self) -> None:
         """Move keys until none is left with the source."""
@@ -424,7 +428,7 @@ def cluster(
         # Servers that a test has added are its own to end.
         yield group
         for server in group.primaries:
-            check_ttls(server.url)
+            check_ttls(server.tester_url)
 
 
 def form(group: Cluster, shards: int) -> None:
