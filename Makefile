@@ -64,10 +64,18 @@ proto: $(VENV)/.dev ## make service/leasehold/generated from protos/
 		--python_out=$(OUT) --pyi_out=$(OUT) --grpc_python_out=$(OUT) \
 		$(addprefix leasehold/generated/,$(PROTOS))
 
+.PHONY: rules
+rules: ## make the Prometheus operator's rules from deploy/prometheus
+	{ printf '# Made by `make rules` from deploy/prometheus.\napiVersion: monitoring.coreos.com/v1\n'; \
+	  printf 'kind: PrometheusRule\nmetadata:\n  name: leasehold\nspec:\n  groups:\n'; \
+	  grep -hv '^groups:' deploy/prometheus/rules.yml deploy/prometheus/alerts.yml | sed 's/^./  &/'; \
+	} >deploy/kubernetes/monitoring/prometheusrule.yaml
+
 .PHONY: lock
 lock: $(VENV)/.dev ## renew the lock files within the ranges of pyproject.toml
 	$(BIN)/uv pip compile pyproject.toml --extra embedded --group build --group redis-cli \
 		$(LOCK_FLAGS) --upgrade -o requirements.lock
+	$(BIN)/uv pip compile pyproject.toml $(LOCK_FLAGS) -c requirements.lock -o deploy/requirements.lock
 	$(BIN)/uv pip compile pyproject.toml --extra embedded --group dev \
 		$(LOCK_FLAGS) --upgrade -c requirements.lock -o requirements-dev.lock
 

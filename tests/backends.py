@@ -226,16 +226,19 @@ def _as_resp(answer: Any) -> bytes:
 @asynccontextmanager
 async def real_backend(server: RedisServer) -> AsyncIterator[Backend]:
     """Open a backend on a running server; the test must leave no key without a TTL on it."""
-    async with client_of(server.url) as redis, link_to(server.url) as link:
+    async with client_of(server.tester_url) as redis, link_to(server.url) as link:
         yield Backend(redis, link, RealClock(), lambda: open_link(server.url, LIMITS))
-    check_ttls(server.url)
+    check_ttls(server.tester_url)
 
 
 @asynccontextmanager
 async def cluster_backend(cluster: Cluster, **limits: Any) -> AsyncIterator[Backend]:
     """Open a backend on a running cluster; the test must leave no key without a TTL on it."""
     client = RedisCluster.from_url(
-        cluster.servers[0].url, decode_responses=True, protocol=2, require_full_coverage=False
+        cluster.servers[0].tester_url,
+        decode_responses=True,
+        protocol=2,
+        require_full_coverage=False,
     )
     async with client, link_to(cluster.url, **limits) as link:
         # A lease of a fifth of a second must not wait until the cluster has told who owns what.
@@ -244,7 +247,7 @@ async def cluster_backend(cluster: Cluster, **limits: Any) -> AsyncIterator[Back
         redis = cast("Redis", client)
         yield Backend(redis, link, RealClock(), lambda: open_link(cluster.url, LIMITS))
     for server in cluster.primaries:
-        check_ttls(server.url)
+        check_ttls(server.tester_url)
 
 
 @dataclass

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import redis
 from redis.crc import key_slot
-from tests.servers import RedisServer, check_ttls, poll
+from tests.servers import TESTER, RedisServer, check_ttls, poll
 from tests.topologies import HEALTH_TIMEOUT_S, ask, info, is_primary
 
 SLOTS = 16_384
@@ -36,7 +36,8 @@ class Migration:
     def move(self, keys: Iterable[str]) -> None:
         """Move these keys."""
         for key in keys:
-            ask(self.source, "MIGRATE", "127.0.0.1", self.target.port, key, 0, 5000)
+            login = ("AUTH2", TESTER, TESTER)
+            ask(self.source, "MIGRATE", "127.0.0.1", self.target.port, key, 0, 5000, *login)
 
     def move_all(self) -> None:
         """Move keys until none is left with the source."""
@@ -231,7 +232,7 @@ def cluster(
         # Servers that a test has added are its own to end.
         yield group
         for server in group.primaries:
-            check_ttls(server.url)
+            check_ttls(server.tester_url)
 
 
 def form(group: Cluster, shards: int) -> None:

@@ -29,7 +29,7 @@ def valkey(real_servers: dict[str, RedisServer]) -> Iterator[RedisServer]:
     """The one real server that is there wherever the project is set up."""
     server = shared_server("valkey9", real_servers)
     yield server
-    check_ttls(server.url)
+    check_ttls(server.tester_url)
 
 
 @pytest.fixture

@@ -27,6 +27,31 @@ from leasehold.store.keys import marker_key
 
 START_TIMEOUT_S = 20
 REAL_SERVERS = ("redis62", "redis7", "valkey9")
+ACCESS_LIST = Path(__file__).parents[1] / "deploy" / "redis" / "users.acl"
+TESTER = "tester"
+"""Name and password of the user who may do everything, for the tests' own questions."""
+_TESTER_RULES = (TESTER, "on", f">{TESTER}", "~*", "&*", "+@all")
+# The service asks none of this; tests of the link do, because it is quick, or slow, to answer.
+_FOR_TESTS_OF_THE_LINK = ("~nothing", "+echo", "+blpop", "+acl|whoami")
+
+
+def access_list() -> dict[str, list[str]]:
+    """Return the rules of each user of deploy/redis, but for the password."""
+    lines = [line.split() for line in ACCESS_LIST.read_text().splitlines()]
+    return {name: [rule for rule in rules if not rule.startswith("#")] for _, name, *rules in lines}
+
+
+def user_options() -> list[str]:
+    """Return the options of a server on which nobody may do more than where it is deployed.
+
+    Whoever does not log in is the service; a replica and a Sentinel log in by their names.
+    """
+    users = access_list()
+    options = ["--user", "default", *users["leasehold"], "nopass", *_FOR_TESTS_OF_THE_LINK]
+    for name in ("replica", "sentinel"):
+        options += ["--user", name, *users[name], f">{name}"]
+    login = ["--masteruser", "replica", "--masterauth", "replica"]
+    return [*options, "--user", *_TESTER_RULES, *login]
 
 
 def binary(name: str) -> Path:
@@ -86,6 +111,8 @@ class RedisServer:
 
     name: str
     arguments: tuple[str, ...] = ()
+    has_users: bool = True
+    """Whether the users of deploy/redis are there; else everybody may do everything."""
     port: int = field(default_factory=free_port)
     directory: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="leasehold-")))
     _process: subprocess.Popen[bytes] | None = None
@@ -96,6 +123,12 @@ class RedisServer:
         return f"redis://127.0.0.1:{self.port}/0"
 
     @property
+    def tester_url(self) -> str:
+        """Return the address for the test's own questions."""
+        who = f"{TESTER}:{TESTER}@" if self.has_users else ""
+        return f"redis://{who}127.0.0.1:{self.port}/0"
+
+    @property
     def pid(self) -> int:
         """Return the process id."""
         assert self._process is not None
@@ -103,8 +136,8 @@ class RedisServer:
 
     def client(self) -> redis.Redis:
         """Return a plain client for the test's own questions; it takes the first answer."""
-        return redis.Redis(
-            port=self.port, decode_responses=True, protocol=2, retry=Retry(NoBackoff(), 0)
+        return redis.Redis.from_url(
+            self.tester_url, decode_responses=True, protocol=2, retry=Retry(NoBackoff(), 0)
         )
 
     def links(self) -> list[str]:
@@ -123,7 +156,8 @@ class RedisServer:
 
     def _options(self) -> list[str]:
         place = ["--bind", "127.0.0.1", "--port", str(self.port), "--dir", str(self.directory)]
-        return [*place, "--save", "", *self.arguments]
+        users = user_options() if self.has_users else []
+        return [*place, "--save", "", *users, *self.arguments]
 
     def _is_ours(self) -> bool:
         assert self._process is not None
@@ -177,7 +211,7 @@ def running(name: str, *arguments: str) -> Iterator[RedisServer]:
     """Run a server for one test, which leaves no key without a TTL on it."""
     with RedisServer(name, arguments) as server:
         yield server
-        check_ttls(server.url)
+        check_ttls(server.tester_url)
 
 
 def is_marker(key: str) -> bool:

@@ -58,7 +58,10 @@ class SentinelServer(RedisServer):
             f"port {self.port}\nbind 127.0.0.1\ndir {self.directory}\n"
             f"sentinel monitor {SERVICE} 127.0.0.1 {port} 2\n"
             f"sentinel down-after-milliseconds {SERVICE} {down_after_ms}\n"
-            f"sentinel failover-timeout {SERVICE} 3000\n" + "\n".join(self.arguments) + "\n"
+            f"sentinel failover-timeout {SERVICE} 3000\n"
+            f"sentinel auth-user {SERVICE} sentinel\n"
+            f"sentinel auth-pass {SERVICE} sentinel\n"
+            f"user {TESTER} on >{TESTER} ~* &* +@all\n" + "\n".join(self.arguments) + "\n"
         )
 
     def _options(self) -> list[str]:
@@ -201,4 +204,4 @@ def replicated(
         group.wait_until_healthy()
         yield group
         for server in group.primaries:
-            check_ttls(server.url)
+            check_ttls(server.tester_url)

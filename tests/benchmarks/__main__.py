@@ -80,7 +80,7 @@ def run_growth(
     filled: list[Filled] = []
     with ExitStack() as stack:
         shared = stack.enter_context(_bench())
-        with servers.RedisServer(name) as server:
+        with servers.RedisServer(name, has_users=False) as server:
             versions = machine.versions(server)
         entries = growth.entries(shared, name, sizes, filled, status.update)
         rows = _measure(plan, entries, only, stack, status)

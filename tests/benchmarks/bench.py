@@ -43,7 +43,7 @@ class Servers:
 def servers(store_name: str) -> Iterator[Servers]:
     """Start Redis, our service, the no-op and the plain peer, each as a process."""
     with ExitStack() as stack:
-        store = stack.enter_context(RedisServer(store_name))
+        store = stack.enter_context(RedisServer(store_name, has_users=False))
 
         def start(kind: type[Service], *arguments: str) -> Service:
             service = stack.enter_context(closing(kind(*arguments, REDIS_URL=store.url)))

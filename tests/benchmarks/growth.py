@@ -173,7 +173,7 @@ def entries(
     @contextmanager
     def crowded(live: int) -> Iterator[Subject]:
         with ExitStack() as stack:
-            store = stack.enter_context(RedisServer(store_name))
+            store = stack.enter_context(RedisServer(store_name, has_users=False))
             service = stack.enter_context(serving(REDIS_URL=store.url))
             subject = CrowdedLease(bench, [service], store, live, tell)
             filled.append(subject.filled)
@@ -182,7 +182,7 @@ def entries(
     @contextmanager
     def spread(count: int) -> Iterator[Subject]:
         with ExitStack() as stack:
-            store = stack.enter_context(RedisServer(store_name))
+            store = stack.enter_context(RedisServer(store_name, has_users=False))
             services = [stack.enter_context(serving(REDIS_URL=store.url)) for _ in range(count)]
             yield FreshLease(bench, services, store)
 

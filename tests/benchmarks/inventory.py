@@ -38,7 +38,7 @@ class Bench:
     """The scripts on a store of their own."""
 
     def __init__(self, server: RedisServer, link: Link) -> None:
-        self.client = client_of(server.url)
+        self.client = client_of(server.tester_url)
         self.inventory = RedisInventory(link, TERMS.retention_ms)
         self.stores = {
             "open": RedisStore(link, TERMS),

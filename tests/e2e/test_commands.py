@@ -116,7 +116,17 @@ def test_script_prints_what_redis_gets() -> None:
 
 def test_every_command_explains_itself(tmp_path: Path) -> None:
     """Each command has help."""
-    for command in ("serve", "check", "hold", "book", "cancel", "bookings", "config", "script"):
+    for command in (
+        "serve",
+        "health",
+        "check",
+        "hold",
+        "book",
+        "cancel",
+        "bookings",
+        "config",
+        "script",
+    ):
         assert "Usage:" in run(command, "--help", cwd=tmp_path).stdout
 
 

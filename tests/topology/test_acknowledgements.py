@@ -47,7 +47,7 @@ def servers(request: pytest.FixtureRequest) -> Iterator[Servers]:
 @pytest.fixture
 async def redis(servers: Servers) -> AsyncIterator[Redis]:
     """The primary, for the test's own questions."""
-    async with client_of(servers[0].url) as redis:
+    async with client_of(servers[0].tester_url) as redis:
         yield redis
 
 
@@ -338,7 +338,7 @@ async def test_winners_after_a_failover_that_lost_a_grant(
     primary.stop()
     ask(replica, "REPLICAOF", "NO", "ONE")
 
-    async with client_of(replica.url) as promoted, opened(replica.url, promoted) as other:
+    async with client_of(replica.tester_url) as promoted, opened(replica.url, promoted) as other:
         later = replace(other, merchant=backend.merchant)
         won.append(await is_granted(lambda: later.create_lease(slot, "second")))
 

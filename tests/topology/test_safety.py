@@ -29,7 +29,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[RedisServer]:
 @asynccontextmanager
 async def opened(server: RedisServer) -> AsyncIterator[Backend]:
     """Open the store on a server."""
-    async with client_of(server.url) as redis, link_to(server.url, retries=2) as link:
+    async with client_of(server.tester_url) as redis, link_to(server.url, retries=2) as link:
         yield Backend(redis, link, RealClock(), lambda: open_link(server.url, LIMITS))
 
 

@@ -38,7 +38,7 @@ async def backend(server: RedisServer) -> AsyncIterator[Backend]:
 async def opened(server: RedisServer) -> AsyncIterator[Backend]:
     """Open the store on a server."""
     async with (
-        client_of(server.url, timeout_s=1) as redis,
+        client_of(server.tester_url, timeout_s=1) as redis,
         link_to(server.url, timeout_s=1, connect_timeout_s=1) as link,
     ):
         yield Backend(redis, link, RealClock(), lambda: link)
@@ -170,7 +170,7 @@ async def test_busy(server: RedisServer, backend: Backend) -> None:
     """A server that is stuck in somebody's script says that it is busy."""
     wanted = await command(backend)
     await backend.redis.config_set("lua-time-limit", "10")
-    stuck = client_of(server.url, timeout_s=60)
+    stuck = client_of(server.tester_url, timeout_s=60)
     looping = asyncio.ensure_future(stuck.eval(BUSY_SCRIPT, 0))
     async with asyncio.timeout(10):
         while not looping.done():

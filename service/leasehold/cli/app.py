@@ -7,6 +7,7 @@ import typer
 import leasehold
 from leasehold.cli.bookings import book, bookings, cancel, check
 from leasehold.cli.config import config
+from leasehold.cli.health import health
 from leasehold.cli.hold import hold
 from leasehold.cli.inventory import inventory
 from leasehold.cli.script import script
@@ -21,6 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(serve)
+app.command()(health)
 app.command()(check)
 app.command()(hold)
 app.command()(book)

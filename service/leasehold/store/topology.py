@@ -122,6 +122,8 @@ _PLAIN: dict[str, Any] = {
     "retry": Retry(NoBackoff(), 0),
     "protocol": 2,
     "client_name": "leasehold",
+    # Redis 7.0 and older do not know the command, and an access list for all cannot name it.
+    "driver_info": None,
 }
 
 

@@ -1,0 +1,45 @@
+"""``leasehold health``."""
+
+import http.client
+from typing import Annotated
+
+import typer
+
+from leasehold.cli.console import REFUSED, fail, load_settings, out
+from leasehold.model.address import Address
+
+_TIMEOUT_S = 3
+_OK = "[+]"
+# Who listens everywhere is asked here.
+_HERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - nothing is bound
+
+
+def health(
+    live: Annotated[
+        bool, typer.Option("--live", help="Ask only whether the process is alive.")
+    ] = False,
+) -> None:
+    """Ask the process at LEASEHOLD_OPS_LISTEN whether it wants calls.
+
+    Exit code 0: it does; 1: it does not, or does not answer.
+    """
+    at = load_settings().address("ops_listen")
+    at = Address(_HERE.get(at.host, at.host), at.port)
+    try:
+        is_good, text = _ask(at, "/livez" if live else "/readyz?verbose")
+    except (OSError, http.client.HTTPException) as error:
+        fail(f"{at} does not answer: {error}", REFUSED)
+    if not is_good:
+        found = (line for line in text.splitlines() if not line.startswith(_OK))
+        fail(f"{at} is not ready: {'; '.join(found)}", REFUSED)
+    out.print(f"{at} is {'alive' if live else 'ready'}")
+
+
+def _ask(at: Address, path: str) -> tuple[bool, str]:
+    connection = http.client.HTTPConnection(at.host, at.port, timeout=_TIMEOUT_S)
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        return response.status == http.HTTPStatus.OK, response.read().decode()
+    finally:
+        connection.close()

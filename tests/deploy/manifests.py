@@ -1,0 +1,42 @@
+"""What several tests of deploy/ read: YAML, and settings as the service takes them."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+from tests.service import run
+
+from leasehold.settings import PREFIX, Settings
+
+KNOWN = {PREFIX + name.upper() for name in Settings.model_fields}
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """Return every document of a file."""
+    return [document for document in yaml.safe_load_all(path.read_text()) if document]
+
+
+def check_settings(settings: dict[str, str], folder: Path) -> None:
+    """Fail unless a process would start with these settings, given the files that they name."""
+    assert set(settings) <= KNOWN
+    given = {}
+    for name, value in settings.items():
+        given[name.removeprefix(PREFIX)] = value
+        if re.match(r"/run/", value):
+            file = folder / value.removeprefix("/")
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.touch()
+            given[name.removeprefix(PREFIX)] = str(file)
+    shown = run("config", settings=given)
+    assert shown.returncode == 0, shown.stderr
+    assert "Warning" not in shown.stderr
+
+
+def patience_s(settings: dict[str, str]) -> float:
+    """Return how long a process may take to end, by its settings."""
+    names = ("drain_delay_s", "drain_grace_s")
+    return sum(
+        float(settings.get(PREFIX + name.upper(), Settings.model_fields[name].default))
+        for name in names
+    )
