@@ -168,6 +168,8 @@ async def test_a_hundred_bad_tls_clients_change_nothing_for_a_good_one(
         finally:
             coming.cancel()
             await asyncio.gather(coming, return_exceptions=True)
+        # Strangers cannot fill the log either.
+        assert [line for line in service.log_text().splitlines() if not line.startswith("{")] == []
         assert max(alone_s) < 1
         assert statistics.median(alone_s) < 0.1
         await asyncio.to_thread(
