@@ -20,17 +20,23 @@ class Authority:
         """Return the authority's own certificate."""
         return self.directory / "ca.crt"
 
-    def issue(self, name: str, *hosts: str) -> tuple[Path, Path]:
-        """Return a certificate for hosts (``IP:127.0.0.1``, ``DNS:...``), and its key."""
+    def issue(
+        self, name: str, *hosts: str, common_name: str = "", sans: bool = True, days: int = 2
+    ) -> tuple[Path, Path]:
+        """Return a certificate for hosts (``IP:127.0.0.1``, ``DNS:...``), and its key.
+
+        Without hosts it is for ``name``. It is valid from now on; with 0 ``days`` it has ended.
+        """
         key, request, signed = (self.directory / f"{name}.{it}" for it in ("key", "csr", "crt"))
         extensions = self.directory / f"{name}.ext"
-        extensions.write_text(f"subjectAltName={','.join(hosts or (f'DNS:{name}',))}\n")
+        listed = f"subjectAltName={','.join(hosts or (f'DNS:{name}',))}\n"
+        extensions.write_text(listed if sans else "basicConstraints=CA:FALSE\n")
         _openssl(
-            *("req", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={name}"),
+            *("req", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={common_name or name}"),
             *("-keyout", str(key), "-out", str(request)),
         )
         _openssl(
-            *("x509", "-req", "-in", str(request), "-days", "2", "-extfile", str(extensions)),
+            *("x509", "-req", "-in", str(request), "-days", str(days), "-extfile", str(extensions)),
             *("-CA", str(self.ca_file), "-CAkey", str(self.directory / "ca.key")),
             *("-CAcreateserial", "-out", str(signed)),
         )

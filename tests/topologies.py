@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import redis
-from tests.servers import RedisServer, check_ttls, poll
+from tests.servers import TESTER, RedisServer, check_ttls, poll
 
 SERVICE = "leasehold-test"
 HEALTH_TIMEOUT_S = 40

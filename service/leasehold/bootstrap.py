@@ -11,6 +11,7 @@ import structlog
 
 import leasehold
 from leasehold import settings as settings_module
+from leasehold.doors import Doors
 from leasehold.model.address import Address
 from leasehold.model.deadline import Deadline
 from leasehold.model.finding import Finding
@@ -38,10 +39,6 @@ _EVERY_SLOT_EXISTS = Finding(
 )
 # What is left to do once every running call has its answer: to send it.
 _LAST_WORDS_S = 1
-
-
-class ListenError(Exception):
-    """A listener's address cannot be had."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +69,8 @@ async def serve(settings: Settings, redis_url: str, announce: Callable[[Serving]
             on_grant=metrics.lease_seconds.observe,
         )
         readiness = _readiness(settings, store, known)
-        calls = CallInterceptor(server.RULES)
+        doors = Doors(settings)
+        partner_calls, operator_calls = doors.calls("listen"), doors.calls("operator_listen")
         limits = {"max_slot_s": settings.max_slot_s, "call_timeout_s": settings.call_timeout_s}
         v2 = v2_servicer.BookingServicer(store, **limits)
         v0 = v0_servicer.BookingServicer(store, **limits)
@@ -80,22 +78,35 @@ async def serve(settings: Settings, redis_url: str, announce: Callable[[Serving]
         for follower in (health, operator_health):
             await readiness.tell(follower.follow)
         partners = server.partner_listener(
-            v2, v0, health, calls, reflects=settings.reflects("listen")
+            v2,
+            v0,
+            health,
+            partner_calls,
+            doors.connections(),
+            reflects=settings.reflects("listen"),
         )
         inventory = InventoryServicer(
             RedisInventory(link, terms.retention_ms), max_slot_s=settings.max_slot_s
         )
         operators = server.operator_listener(
-            inventory, operator_health, calls, reflects=settings.reflects("operator_listen")
+            inventory,
+            operator_health,
+            operator_calls,
+            doors.connections(),
+            reflects=settings.reflects("operator_listen"),
         )
         for listener in (partners, operators):
             stack.push_async_callback(listener.stop, None)
         serving = Serving(
-            partners=await _start(partners, settings, "listen"),
-            operators=await _start(operators, settings, "operator_listen"),
-            ops=await _start_ops(settings, readiness, stack),
+            partners=await doors.open(partners, "listen"),
+            operators=await doors.open(operators, "operator_listen"),
+            ops=await _open_ops(doors, settings, readiness, stack),
         )
-        following = {asyncio.create_task(readiness.follow_store()), *watch.start()}
+        following = {
+            asyncio.create_task(readiness.follow_store()),
+            *watch.start(),
+            *doors.start(),
+        }
         announce(serving)
         if not is_strict:
             known.note(_EVERY_SLOT_EXISTS)
@@ -105,8 +116,10 @@ async def serve(settings: Settings, redis_url: str, announce: Callable[[Serving]
             if each.done():
                 # Readiness that nobody updates would be a lie, so the process ends with it.
                 each.result()
-        await _drain(readiness, calls, [partners, operators], settings.drain_grace_s)
+        await _turn_away(readiness, settings.drain_delay_s)
+        await _drain([partner_calls, operator_calls], [partners, operators], settings.drain_grace_s)
         watch.stop()
+        doors.stop()
         # The store is closed next, and had better not be asked any more by then.
         await asyncio.wait(following, timeout=_LAST_WORDS_S)
         _log.info("stopped")
@@ -171,44 +184,29 @@ def _readiness(settings: Settings, store: RedisStore, known: Findings) -> Readin
     return Readiness(ping, settings.unready_after_s, known)
 
 
-async def _start(listener: grpc.aio.Server, settings: Settings, name: str) -> Address:
-    wanted = settings.address(name)
-    try:
-        port = listener.add_insecure_port(str(wanted))
-    except RuntimeError:
-        raise _taken(name, wanted) from None
-    await listener.start()
-    return Address(wanted.host, port)
-
-
-async def _start_ops(settings: Settings, readiness: Readiness, stack: AsyncExitStack) -> Address:
-    wanted = settings.address("ops_listen")
+async def _open_ops(
+    doors: Doors, settings: Settings, readiness: Readiness, stack: AsyncExitStack
+) -> Address:
     application = ops_http.build(readiness, settings_module.shown(settings))
-    try:
-        runner, port = await ops_http.start(application, wanted.host, wanted.port)
-    except OSError:
-        raise _taken("ops_listen", wanted) from None
+    runner, address = await doors.open_ops(application)
     stack.push_async_callback(runner.cleanup)
-    return Address(wanted.host, port)
+    return address
 
 
-def _taken(name: str, wanted: Address) -> ListenError:
-    variable = settings_module.PREFIX + name.upper()
-    return ListenError(
-        f"Cannot listen on {wanted}: it is taken, or not an address of this machine."
-        f" Set {variable} to another one."
-    )
+async def _turn_away(readiness: Readiness, delay_s: float) -> None:
+    """Want no more calls, and serve those that come until whoever sends them has noticed."""
+    _log.info("draining", delay_s=delay_s)
+    await readiness.drain()
+    await asyncio.sleep(delay_s)
 
 
 async def _drain(
-    readiness: Readiness, calls: CallInterceptor, listeners: list[grpc.aio.Server], grace_s: float
+    calls: list[CallInterceptor], listeners: list[grpc.aio.Server], grace_s: float
 ) -> None:
-    """Health first, then no new calls; those that run may finish within the grace."""
-    _log.info("draining", grace_s=grace_s)
-    await readiness.drain()
+    """Take no new calls; those that run may finish within the grace."""
     stopping = [asyncio.create_task(listener.stop(grace_s)) for listener in listeners]
     try:
-        await asyncio.wait_for(calls.idle(), grace_s)
+        await asyncio.wait_for(asyncio.gather(*(each.idle() for each in calls)), grace_s)
     except TimeoutError:
         _log.warning("calls_cut_off")
     # Watchers of health never finish by themselves, so they do not get the whole grace.

@@ -4,6 +4,9 @@ from typing import Any
 
 from pydantic import Field
 
+PREFIX = "LEASEHOLD_"
+"""How the name of every option begins."""
+
 
 def seconds(default: float, least: float, most: float, description: str) -> Any:
     """Declare an option that takes a time, fractions allowed."""

@@ -8,21 +8,18 @@ from typing import Annotated, Any, Literal, Self
 
 import platformdirs
 from pydantic import AfterValidator, Field, FilePath, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
+from leasehold import options
+from leasehold.listeners import ListenerSettings
 from leasehold.model import store_url
-from leasehold.model.address import LAST_PORT, Address, parse_address
+from leasehold.model.address import LAST_PORT
 from leasehold.model.finding import FINDING_NAMES
 from leasehold.model.lease import LeaseTerms
 from leasehold.options import allow, count, file, number, seconds
 
-PREFIX = "LEASEHOLD_"
+PREFIX = options.PREFIX
 _DAY_S = 86_400
-
-
-def _check_address(text: str) -> str:
-    parse_address(text)
-    return text
 
 
 def _check_store_url(url: str) -> str:
@@ -37,42 +34,15 @@ def _check_findings(text: str) -> str:
     return text
 
 
-AddressText = Annotated[str, AfterValidator(_check_address)]
 Seconds = float
 _FINDINGS = f"any of {', '.join(FINDING_NAMES)}, with commas between"
-_ADDRESS = "host:port; port 0 takes any free one"
 
 
-class Settings(BaseSettings):
+class Settings(ListenerSettings):
     """The effective settings of one process, checked as a whole when it starts."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, hide_input_in_errors=True)
 
-    listen: AddressText = Field(
-        default="127.0.0.1:50051",
-        description="Partner listener: BookingService v2 and v0, and health.",
-        json_schema_extra=allow(_ADDRESS),
-    )
-    operator_listen: AddressText = Field(
-        default="127.0.0.1:50052",
-        description="Operators' listener: health and reflection.",
-        json_schema_extra=allow(_ADDRESS),
-    )
-    ops_listen: AddressText = Field(
-        default="127.0.0.1:9464",
-        description="Ops HTTP: /metrics, /livez, /readyz and /config.",
-        json_schema_extra=allow(_ADDRESS),
-    )
-    allow_plaintext: bool = Field(
-        default=False,
-        description="Allow listeners beyond loopback although they have no TLS.",
-        json_schema_extra=allow("true or false"),
-    )
-    reflection: Literal["auto", "on", "off"] = Field(
-        default="auto",
-        description="gRPC reflection; auto means on loopback only.",
-        json_schema_extra=allow("auto, on or off"),
-    )
     redis_url: Annotated[str, AfterValidator(_check_store_url)] | None = Field(
         default=None,
         description="The store. Required, unless `serve --embedded` brings its own.",
@@ -153,9 +123,6 @@ class Settings(BaseSettings):
         " LEASEHOLD_MAX_LEASE_S has passed.",
         json_schema_extra=allow("off or on"),
     )
-    drain_grace_s: Seconds = seconds(
-        10, 0, 3600, "How long running calls may take to finish after SIGTERM."
-    )
     embedded_dir: Path = Field(
         default=Path(platformdirs.user_data_dir("leasehold")) / "embedded",
         description="Where the embedded store keeps its data.",
@@ -180,7 +147,11 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:
-        faults = [*self._contradictions(), *self._store_contradictions()]
+        faults = [
+            *self._contradictions(),
+            *self.listener_contradictions(),
+            *self._store_contradictions(),
+        ]
         if faults:
             raise ValueError("\n".join(faults))
         return self
@@ -191,13 +162,6 @@ class Settings(BaseSettings):
                 f"{PREFIX}MIN_LEASE_S ({number(self.min_lease_s)}) is above"
                 f" {PREFIX}MAX_LEASE_S ({number(self.max_lease_s)});"
                 " the first must not be the larger"
-            )
-        open_ones = [name for name in _LISTENERS if not self.address(name).is_loopback]
-        if open_ones and not self.allow_plaintext:
-            names = ", ".join(f"{PREFIX}{name.upper()}" for name in open_ones)
-            yield (
-                f"{names} would listen beyond loopback without TLS; use a loopback address,"
-                f" or set {PREFIX}ALLOW_PLAINTEXT=true where something else keeps strangers out"
             )
 
     def _store_contradictions(self) -> Iterator[str]:
@@ -214,16 +178,6 @@ class Settings(BaseSettings):
         if self.redis_password_file and (url is None or url.password):
             yield f"{PREFIX}REDIS_PASSWORD_FILE needs a {PREFIX}REDIS_URL without a password"
 
-    def address(self, listener: str) -> Address:
-        """Return the address of one of the listeners, by the name of its setting."""
-        return parse_address(getattr(self, listener))
-
-    def reflects(self, listener: str) -> bool:
-        """Tell whether a listener answers reflection."""
-        if self.reflection == "auto":
-            return self.address(listener).is_loopback
-        return self.reflection == "on"
-
     def lease_terms(self) -> LeaseTerms:
         """Return the limits of leases in the store's unit."""
         return LeaseTerms(
@@ -236,7 +190,6 @@ class Settings(BaseSettings):
 
 
 _SECRETS = ("redis_url", "redis_sentinel_password")
-_LISTENERS = ("listen", "operator_listen", "ops_listen")
 
 
 class SettingsError(Exception):

@@ -10,6 +10,7 @@ import grpc
 from leasehold.bootstrap import Serving
 from leasehold.generated.ext.maps.booking.partner.v2 import booking_service_pb2 as pb
 from leasehold.generated.ext.maps.booking.partner.v2 import booking_service_pb2_grpc as pb_grpc
+from leasehold.model import checks
 from leasehold.model.address import Address
 from leasehold.rpc import server
 from leasehold.settings import Settings
@@ -35,7 +36,11 @@ class _NoOp(pb_grpc.BookingServiceServicer):
 async def serve(settings: Settings, redis_url: str, announce: Callable[[Serving], None]) -> None:
     """Serve until killed, in the place of ``bootstrap.serve``."""
     del redis_url  # It asks no store.
-    listener = grpc.aio.server(options=server._OPTIONS)
+    connections = server.Connections(
+        settings.max_connection_age_s, settings.max_connection_age_grace_s
+    )
+    options = server.channel_options(connections, checks.MAX_REQUEST_BYTES)
+    listener = grpc.aio.server(options=options)
     pb_grpc.add_BookingServiceServicer_to_server(_NoOp(), listener)
     wanted = settings.address("listen")
     at = Address(wanted.host, listener.add_insecure_port(str(wanted)))

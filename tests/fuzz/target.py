@@ -136,7 +136,7 @@ async def methods(store: LeaseStore, inventory: InventoryStore) -> dict[str, Met
     )
     operators = InventoryServicer(inventory, max_slot_s=_MAX_SLOT_S)
     inventory_grpc.add_InventoryServiceServicer_to_server(operators, handlers)
-    calls = CallInterceptor(server.RULES)
+    calls = CallInterceptor(server.RULES, max_concurrent_calls=1)
     return {path: await _wrap(calls, path, it) for path, it in handlers.methods.items()}
 
 

@@ -15,6 +15,7 @@ from leasehold.generated.leasehold.v1 import inventory_service_pb2_grpc as inven
 from leasehold.model.inventory import InventoryStore
 from leasehold.model.store import LeaseStore
 from leasehold.rpc import server
+from leasehold.rpc.callers import Admit
 from leasehold.rpc.calls import CallInterceptor
 from leasehold.rpc.health import Health
 from leasehold.rpc.v0 import servicer as v0_servicer
@@ -22,6 +23,7 @@ from leasehold.rpc.v1.inventory import InventoryServicer
 from leasehold.rpc.v2 import servicer as v2_servicer
 
 CALL_TIMEOUT_S = 60
+CONNECTIONS = server.Connections(max_age_s=3600, age_grace_s=3600)
 
 
 @dataclass
@@ -86,17 +88,20 @@ async def opener() -> AsyncIterator[Opener]:
 
 
 @pytest.fixture
-def serve(opener: Opener) -> Callable[[LeaseStore], Any]:
-    """Start front ends over stores of the test's choice."""
+def serve(opener: Opener) -> Callable[..., Any]:
+    """Start front ends over stores of the test's choice, for whom and how many it wants."""
 
-    async def start(store: LeaseStore) -> FrontEnd:
+    async def start(
+        store: LeaseStore, *, max_concurrent_calls: int = 4096, admit: Admit | None = None
+    ) -> FrontEnd:
         health = Health(server.PARTNER_SERVICES)
         limits = {"max_slot_s": 31 * 86_400, "call_timeout_s": CALL_TIMEOUT_S}
         listener = server.partner_listener(
             v2_servicer.BookingServicer(store, **limits),
             v0_servicer.BookingServicer(store, **limits),
             health,
-            CallInterceptor(server.RULES),
+            CallInterceptor(server.RULES, max_concurrent_calls=max_concurrent_calls, admit=admit),
+            CONNECTIONS,
             reflects=True,
         )
         return await opener.open(listener, health)
@@ -113,7 +118,8 @@ def serve_operators(opener: Opener) -> Callable[[InventoryStore], Any]:
         listener = server.operator_listener(
             InventoryServicer(store, max_slot_s=31 * 86_400),
             health,
-            CallInterceptor(server.RULES),
+            CallInterceptor(server.RULES, max_concurrent_calls=4096),
+            CONNECTIONS,
             reflects=True,
         )
         return await opener.open(listener, health)

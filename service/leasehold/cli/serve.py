@@ -10,6 +10,7 @@ from rich.table import Table
 
 from leasehold import bootstrap
 from leasehold.cli.console import UNUSABLE, details, fail, load_settings, out
+from leasehold.doors import ListenError
 from leasehold.model.store_url import hide_password
 from leasehold.settings import Settings
 from leasehold.store.embedded import EmbeddedStore, EmbeddedStoreError
@@ -43,7 +44,7 @@ def serve(
                 runner.run(
                     bootstrap.serve(settings, url, lambda at: _announce(settings, at, url, store))
                 )
-        except (EmbeddedStoreError, bootstrap.ListenError) as error:
+        except (EmbeddedStoreError, ListenError) as error:
             fail(str(error), UNUSABLE)
 
 
@@ -72,15 +73,18 @@ def _announce(
         embedded_pid=store.pid if store else None,
     )
     if settings.log_format == "console":
-        out.print(_addresses(at, url, store))
+        out.print(_addresses(settings, at, url, store))
 
 
-def _addresses(at: bootstrap.Serving, url: str, store: EmbeddedStore | None) -> Table:
+def _addresses(
+    settings: Settings, at: bootstrap.Serving, url: str, store: EmbeddedStore | None
+) -> Table:
     table = details("Leasehold is serving")
     table.add_row("gRPC, partners", str(at.partners))
     table.add_row("gRPC, operators", str(at.operators))
-    table.add_row("metrics", f"http://{at.ops}/metrics")
-    table.add_row("readiness", f"http://{at.ops}/readyz?verbose")
+    scheme = "https" if settings.door("ops_listen").has_tls else "http"
+    table.add_row("metrics", f"{scheme}://{at.ops}/metrics")
+    table.add_row("readiness", f"{scheme}://{at.ops}/readyz?verbose")
     if store:
         table.add_row("store", f"redis-cli -p {store.port}")
         table.add_row("data", str(store.directory))

@@ -25,7 +25,8 @@ from leasehold.model.errors import (
     StoreUnavailableError,
     Violation,
 )
-from leasehold.rpc import status
+from leasehold.rpc import callers, status
+from leasehold.rpc.callers import Admit, Context, Handler
 from leasehold.telemetry import metrics
 from leasehold.telemetry.calls import call_metrics
 
@@ -42,9 +43,7 @@ _LEVELS = {
     grpc.StatusCode.INTERNAL: logging.ERROR,
 }
 
-Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
-Behaviour: TypeAlias = "Callable[[Any, Context], Awaitable[Any]]"
-Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+Behaviour: TypeAlias = Callable[[Any, Context], Awaitable[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +59,19 @@ _facts: ContextVar[dict[str, Any]] = ContextVar("_facts")
 
 
 class CallInterceptor(grpc.aio.ServerInterceptor):
-    """Wraps the unary methods of the given services; leaves health and reflection alone."""
+    """Wraps the unary methods of the given services; to health and reflection it only admits."""
 
-    def __init__(self, rules: Mapping[str, Rules]) -> None:
-        """``rules`` names the services."""
+    def __init__(
+        self,
+        rules: Mapping[str, Rules],
+        *,
+        max_concurrent_calls: int,
+        admit: Admit | None = None,
+    ) -> None:
+        """``rules`` names the services; ``admit`` judges callers, without it all are served."""
         self._rules = rules
+        self._max_concurrent_calls = max_concurrent_calls
+        self._admit = admit
         self._wrapped: dict[str, Handler] = {}
         self._running = 0
         self._idle: asyncio.Event | None = None
@@ -80,9 +87,22 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             return self._wrapped[path]
         handler = await continuation(handler_call_details)
         service, _, method = path.removeprefix("/").rpartition("/")
-        if handler is not None and service in self._rules:
+        if handler is None:
+            return None
+        if service in self._rules:
             handler = self._wrapped[path] = self._wrap(handler, service, method)
+        elif self._admit:
+            handler = self._wrapped[path] = callers.guarded(handler, self._check)
         return handler
+
+    async def _check(self, context: Context) -> None:
+        """Abort a call to a library's service whose caller is not admitted."""
+        assert self._admit
+        try:
+            self._admit(context)
+        except status.RefusalError as error:
+            failure = status.of(error, _request_id(context), error.code)
+            await context.abort(error.code, failure.details, tuple(failure.trailing_metadata))
 
     async def idle(self) -> None:
         """Return when no call is running."""
@@ -104,6 +124,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             self._running += 1
             response, failure, code = None, None, grpc.StatusCode.OK
             try:
+                self._judge(context)
                 response = await behave(_parse(raw, parse, rules.max_request_bytes), context)
             except asyncio.CancelledError:
                 code = grpc.StatusCode.CANCELLED
@@ -129,6 +150,13 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         return grpc.unary_unary_rpc_method_handler(
             handle, request_deserializer=None, response_serializer=handler.response_serializer
         )
+
+    def _judge(self, context: Context) -> None:
+        """Raise what a caller is told before the request is looked at."""
+        if self._admit:
+            self._admit(context)
+        if self._running > self._max_concurrent_calls:
+            raise OverloadedError
 
     def _leave(self) -> None:
         self._running -= 1

@@ -1,5 +1,7 @@
 """The gRPC listeners."""
 
+from dataclasses import dataclass
+
 import grpc
 from grpc_health.v1 import health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
@@ -32,10 +34,22 @@ RULES = {
 """What holds for the calls of each service."""
 _HEALTH = "grpc.health.v1.Health"
 
-_OPTIONS = (
-    # Two servers on one port would share its calls at random instead of failing.
-    ("grpc.so_reuseport", 0),
-)
+_MAX_METADATA_BYTES = 16 * 1024
+_MAX_STREAMS = 1024
+_HANDSHAKE_TIMEOUT_MS = 10_000
+_KEEPALIVE_MS = 60_000
+_KEEPALIVE_TIMEOUT_MS = 20_000
+_MIN_PING_INTERVAL_MS = 10_000
+_MAX_PING_STRIKES = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Connections:
+    """How long connections last."""
+
+    max_age_s: float
+    """gRPC asks a connection to end at this age, give or take a tenth, and loses no call by it."""
+    age_grace_s: float
 
 
 def partner_listener(
@@ -43,11 +57,13 @@ def partner_listener(
     v0: v0_servicer.BookingServicer,
     health: Health,
     calls: CallInterceptor,
+    connections: Connections,
     *,
     reflects: bool,
 ) -> grpc.aio.Server:
     """Return the listener that partners call; it is not started."""
-    server = grpc.aio.server(interceptors=[calls], options=_OPTIONS)
+    options = channel_options(connections, 4 * checks.MAX_REQUEST_BYTES)
+    server = grpc.aio.server(interceptors=[calls], options=options)
     v2_grpc.add_BookingServiceServicer_to_server(v2, server)
     v0_grpc.add_BookingServiceServicer_to_server(v0, server)
     _add_common(server, health, reflects, PARTNER_SERVICES)
@@ -55,15 +71,41 @@ def partner_listener(
 
 
 def operator_listener(
-    inventory: InventoryServicer, health: Health, calls: CallInterceptor, *, reflects: bool
+    inventory: InventoryServicer,
+    health: Health,
+    calls: CallInterceptor,
+    connections: Connections,
+    *,
+    reflects: bool,
 ) -> grpc.aio.Server:
     """Return the listener for operators; it is not started."""
-    # Room for the requests that are refused for their size, so that they get our details.
-    room = ("grpc.max_receive_message_length", 2 * checks.MAX_OPERATOR_REQUEST_BYTES)
-    server = grpc.aio.server(interceptors=[calls], options=(*_OPTIONS, room))
+    options = channel_options(connections, 2 * checks.MAX_OPERATOR_REQUEST_BYTES)
+    server = grpc.aio.server(interceptors=[calls], options=options)
     inventory_grpc.add_InventoryServiceServicer_to_server(inventory, server)
     _add_common(server, health, reflects, OPERATOR_SERVICES)
     return server
+
+
+def channel_options(connections: Connections, max_message_bytes: int) -> list[tuple[str, int]]:
+    """Return what gRPC is told of a listener: everything that has a limit."""
+    return [
+        # Two servers on one port would share its calls at random instead of failing.
+        ("grpc.so_reuseport", 0),
+        # Above our own limits, so that what is refused for its size gets our details.
+        ("grpc.max_receive_message_length", max_message_bytes),
+        ("grpc.max_metadata_size", _MAX_METADATA_BYTES),
+        ("grpc.absolute_max_metadata_size", _MAX_METADATA_BYTES),
+        ("grpc.max_concurrent_streams", _MAX_STREAMS),
+        ("grpc.server_handshake_timeout_ms", _HANDSHAKE_TIMEOUT_MS),
+        ("grpc.max_connection_age_ms", round(connections.max_age_s * 1000)),
+        ("grpc.max_connection_age_grace_ms", round(connections.age_grace_s * 1000)),
+        # A caller that is gone without a word is found out, and so is one that asks too often.
+        ("grpc.keepalive_time_ms", _KEEPALIVE_MS),
+        ("grpc.keepalive_timeout_ms", _KEEPALIVE_TIMEOUT_MS),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.min_ping_interval_without_data_ms", _MIN_PING_INTERVAL_MS),
+        ("grpc.http2.max_ping_strikes", _MAX_PING_STRIKES),
+    ]
 
 
 def _add_common(

@@ -74,7 +74,7 @@ def _explain(
             )
             return code.UNAVAILABLE, error.trouble.value, message, [_retry()]
         case OverloadedError():
-            message = "Too much waits for the store. It is safe to repeat the same request."
+            message = "There is too much to do. It is safe to repeat the same request."
             return overload_code, "OVERLOADED", message, [_retry()]
         case DeadlinePassedError():
             message = "The deadline passed before the store had answered."

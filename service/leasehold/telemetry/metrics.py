@@ -102,3 +102,13 @@ quarantine_remaining = Gauge(
 )
 ready = Gauge("leasehold_ready", "1 while this process wants calls, else 0.")
 build_info = Gauge("leasehold_build_info", "Always 1; the labels tell the build.", ["version"])
+certificate_expires = Gauge(
+    "leasehold_certificate_expires_timestamp_seconds",
+    "When the certificate that a listener shows ends, as seconds since 1970.",
+    ["listener"],
+)
+credential_reload_failures = Counter(
+    "leasehold_credential_reload_failures_total",
+    "Looks, one a second, at files of certificates or tokens that could not be used.",
+    ["listener"],
+)

@@ -1,6 +1,7 @@
 """The ops listener: /metrics, /livez, /readyz and /config over HTTP."""
 
-from collections.abc import Mapping
+import ssl
+from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -48,9 +49,26 @@ def _line(finding: Finding) -> str:
     return f"{_MARKS[finding.state]} {finding.name} {finding.state}: {finding.detail}\n"
 
 
-async def start(application: web.Application, host: str, port: int) -> tuple[web.AppRunner, int]:
+def ask_for_token(application: web.Application, let_in: Callable[[str | None], bool]) -> None:
+    """Refuse whoever sends no good ``Authorization``, but for what probes of a kubelet ask."""
+
+    @web.middleware
+    async def judge(
+        request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        is_probe = request.path in ("/livez", "/readyz") and not request.query
+        if is_probe or let_in(request.headers.get("Authorization")):
+            return await handler(request)
+        raise web.HTTPUnauthorized(headers={"WWW-Authenticate": "Bearer"})
+
+    application.middlewares.append(judge)
+
+
+async def start(
+    application: web.Application, host: str, port: int, tls: ssl.SSLContext | None
+) -> tuple[web.AppRunner, int]:
     """Serve until the runner is cleaned up; return it and the port. OSError if it is taken."""
     runner = web.AppRunner(application, access_log=None, handle_signals=False)
     await runner.setup()
-    await web.TCPSite(runner, host, port, reuse_port=False).start()
+    await web.TCPSite(runner, host, port, reuse_port=False, ssl_context=tls).start()
     return runner, int(runner.addresses[0][1])

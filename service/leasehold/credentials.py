@@ -1,0 +1,121 @@
+"""Certificates and tokens in files that others replace while we serve."""
+
+import hmac
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+Value = TypeVar("Value")
+
+
+class CredentialsError(Exception):
+    """Files that cannot be used; the message says why, and quotes nothing of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """What a listener proves itself with, and whom it trusts; all of it PEM."""
+
+    chain: bytes
+    key: bytes
+    client_roots: bytes | None
+    """Authorities of the callers' certificates; None asks callers for none."""
+    expires_at: datetime
+
+
+def parse_certificate(chain: bytes, key: bytes, client_roots: bytes | None = None) -> Certificate:
+    """Return a certificate that can be used now, or raise CredentialsError."""
+    leaf = _certificates(chain, "certificate")[0]
+    try:
+        public_key = load_pem_private_key(key, password=None).public_key()
+    except (ValueError, TypeError):
+        raise CredentialsError("the key is no private key in PEM without a password") from None
+    if leaf.public_key() != public_key:
+        raise CredentialsError("the key is not that of the certificate")
+    if not leaf.not_valid_before_utc <= datetime.now(UTC) < leaf.not_valid_after_utc:
+        raise CredentialsError(
+            f"the certificate is valid from {leaf.not_valid_before_utc:%Y-%m-%d %H:%M:%S}"
+            f" to {leaf.not_valid_after_utc:%Y-%m-%d %H:%M:%S} UTC"
+        )
+    if client_roots is not None:
+        _certificates(client_roots, "clients' authorities")
+    return Certificate(chain, key, client_roots, leaf.not_valid_after_utc)
+
+
+def _certificates(pem: bytes, what: str) -> list[x509.Certificate]:
+    try:
+        return x509.load_pem_x509_certificates(pem)
+    except ValueError:
+        raise CredentialsError(f"the {what} cannot be read as PEM") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """The words that let a caller in; several of them, so that they can be changed one by one."""
+
+    words: tuple[bytes, ...]
+
+    def let_in(self, authorization: str | bytes | None) -> bool:
+        """Judge the value of an ``authorization`` header; how long that takes tells nothing."""
+        if authorization is None:
+            return False
+        sent = authorization.encode() if isinstance(authorization, str) else authorization
+        scheme, _, word = sent.partition(b" ")
+        # Every word is compared, whichever fits.
+        fits = [hmac.compare_digest(word.strip(), known) for known in self.words]
+        return scheme.lower() == b"bearer" and any(fits)
+
+
+def parse_tokens(text: bytes) -> Tokens:
+    """Return the tokens of a file, one a line, or raise CredentialsError."""
+    words = tuple(filter(None, map(bytes.strip, text.splitlines())))
+    if not words:
+        raise CredentialsError("there is no token in it")
+    return Tokens(words)
+
+
+class Kept(Generic[Value]):
+    """The last good state of something that is read from files.
+
+    Files are compared by what is in them: their times say nothing where a volume is a link that
+    moves. While they are half-written, do not fit together or are missing, ``value`` stays.
+    """
+
+    def __init__(self, files: Sequence[Path], parse: Callable[..., Value]) -> None:
+        """Read for the first time; CredentialsError says why that cannot be used."""
+        self._files = tuple(files)
+        self._parse = parse
+        self._contents = self._read()
+        self.value = self._parsed(self._contents)
+        self.fault: str | None = None
+        """Why the files are not what is in use, if they are not."""
+
+    def look(self) -> bool:
+        """Read again, and tell whether ``value`` or ``fault`` are other ones now."""
+        was = self.value, self.fault
+        try:
+            contents = self._read()
+            if contents != self._contents:
+                self.value = self._parsed(contents)
+                self._contents = contents
+            self.fault = None
+        except CredentialsError as error:
+            self.fault = str(error)
+        return (self.value, self.fault) != was
+
+    def _read(self) -> list[bytes]:
+        try:
+            return [path.read_bytes() for path in self._files]
+        except OSError as error:
+            raise CredentialsError(f"{error.filename}: {error.strerror}") from None
+
+    def _parsed(self, contents: list[bytes]) -> Value:
+        try:
+            return self._parse(*contents)
+        except CredentialsError as error:
+            raise CredentialsError(f"{', '.join(map(str, self._files))}: {error}") from None
