@@ -35,7 +35,7 @@ async def ends_at_ms(redis: Redis, key: str) -> int:
 
 async def hold(server: RedisServer) -> tuple[Backend, str, CreateLease, int]:
     """Hold a slot on a server; return the key, the command and the granted expiry."""
-    async with client_of(server.url) as redis, link_to(server.url) as link:
+    async with client_of(server.tester_url) as redis, link_to(server.url) as link:
         backend = Backend(redis, link, RealClock(), lambda: open_link(server.url, LIMITS))
         slot = await backend.slot()
         command = CreateLease(slot, "r", await backend.now_ms() + HOLD_MS)
@@ -48,7 +48,7 @@ async def hold(server: RedisServer) -> tuple[Backend, str, CreateLease, int]:
 
 async def still_ends(server: RedisServer, key: str, command: CreateLease, at_ms: int) -> None:
     """Check the end of the hold, and what its reference is told."""
-    async with client_of(server.url) as redis, link_to(server.url) as link:
+    async with client_of(server.tester_url) as redis, link_to(server.url) as link:
         backend = Backend(redis, link, RealClock(), lambda: open_link(server.url, LIMITS))
         assert abs(await ends_at_ms(redis, key) - at_ms) <= GRAIN_MS
         again = await backend.store().create_lease(command, soon())
@@ -57,7 +57,7 @@ async def still_ends(server: RedisServer, key: str, command: CreateLease, at_ms:
 
 async def is_over(server: RedisServer, key: str, at_ms: int) -> None:
     """Wait for the end, and see that it is one: not before, and not after."""
-    async with client_of(server.url) as redis, asyncio.timeout(30):
+    async with client_of(server.tester_url) as redis, asyncio.timeout(30):
         held = True
         while held:
             async with redis.pipeline(transaction=True) as pipeline:
