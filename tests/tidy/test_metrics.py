@@ -14,7 +14,7 @@ OURS = ("leasehold_", "grpc_server_")
 LABELS = {
     *("grpc_type", "grpc_service", "grpc_method", "grpc_code"),
     *("api", "operation", "outcome"),
-    *("reason", "script", "name", "state", "version"),
+    *("reason", "script", "name", "state", "listener", "version"),
 }
 
 
