@@ -1,5 +1,6 @@
 """Who is let in: certificates, names, tokens; and certificates that change while it serves."""
 
+import itertools
 import ssl
 import urllib.error
 import urllib.request
@@ -193,6 +194,38 @@ def fetch(at_home: House, service: Service, path: str, token: str | None = None)
     except urllib.error.HTTPError as error:
         with error:
             return error.code, error.read().decode()
+
+
+def test_authorities_of_callers_change_while_serving(
+    at_home: House, valkey: RedisServer, tmp_path: Path
+) -> None:
+    """Whoever a new authority has signed for gets in; whoever the old one had does not any more."""
+    later = authority(tmp_path)
+    pair = later.issue(PARTNER)
+    trusted = tmp_path / "trusted.crt"
+    trusted.write_bytes(at_home.clients.ca_file.read_bytes())
+    settings = {**at_home.settings(), "TLS_CLIENT_CA_FILE": str(trusted)}
+    numbers = itertools.count()
+    with serving(REDIS_URL=valkey.url, **settings) as service:
+
+        def serves(pair: Pair) -> bool:
+            with at_home.channel(service.address, pair) as channel:
+                try:
+                    lease = create_lease(channel, f"authorities-{next(numbers)}")
+                except grpc.RpcError as error:
+                    if error.code() is grpc.StatusCode.UNAVAILABLE:
+                        return False
+                    raise
+                return bool(lease.HasField("lease"))
+
+        assert serves(at_home.partner)
+        assert not serves(pair)
+        trusted.write_bytes(trusted.read_bytes() + later.ca_file.read_bytes())
+        poll("the new one is trusted, too", lambda: serves(pair))
+        assert serves(at_home.partner)
+        trusted.write_bytes(later.ca_file.read_bytes())
+        poll("the old one is not", lambda: not serves(at_home.partner))
+        assert serves(pair)
 
 
 def test_operators_and_ops_ask_for_tokens_that_may_change(

@@ -76,8 +76,8 @@ async def test_calls_beyond_the_concurrent_ones_are_told_to_come_back(
     for _ in running:
         await entered.acquire()
 
-    refused = await failure_of(front.v2.CreateLease(requests[2]))
-    refused_v0 = await failure_of(front.v0.CreateLease(v0_pb.CreateLeaseRequest()))
+    refused = await failure_of(front.v2.CreateLease(requests[2], timeout=10))
+    refused_v0 = await failure_of(front.v0.CreateLease(v0_pb.CreateLeaseRequest(), timeout=10))
     go_on.set()
 
     assert (refused.code, refused.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED")
