@@ -6,6 +6,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 LOCK_FLAGS := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet
 OUT ?= service
+# Most tests wait for servers of their own, so files of them run side by side.
+AT_ONCE := -n auto --maxprocesses 4 --dist loadfile
 PROTOS := $(patsubst protos/%,%,$(wildcard protos/ext/*/*/*/*/*.proto protos/leasehold/*/*.proto))
 
 .DEFAULT_GOAL := help
@@ -20,7 +22,7 @@ run: $(VENV)/.run ## set up and serve on an embedded store
 
 .PHONY: test
 test: $(VENV)/.dev lint ## set up, check and test (some minutes)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(AT_ONCE)
 
 .PHONY: test-long
 test-long: $(VENV)/.dev ## the tests that take longer

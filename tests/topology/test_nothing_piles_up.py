@@ -43,5 +43,5 @@ async def grant(backend: Backend, number: int, now_ms: int) -> None:
     """Hold a slot of its own for a moment."""
     slot = Slot(backend.merchant, "haircut", now_ms // 1000 + 86_400, 1800, staff_id=f"{number}")
     command = CreateLease(slot, f"r-{number}", now_ms + 5000)
-    outcome = await backend.store(replace(BRIEF, max_lease_ms=200)).create_lease(command, soon())
+    outcome = await backend.store(replace(BRIEF, max_lease_ms=2000)).create_lease(command, soon())
     assert outcome.status is CreateLeaseStatus.CREATED

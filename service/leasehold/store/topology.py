@@ -242,19 +242,23 @@ async def _map_cluster(url: StoreUrl, options: dict[str, Any], known: Iterable[A
         connection_kwargs=limits,
         dynamic_startup_nodes=False,
     )
-    try:
-        await _to_its_end(manager.initialize())
-    except IndexError:
-        raise RedisClusterException("No node owns a slot yet.") from None
-    finally:
-        await manager.aclose("nodes_cache")
-        await manager.aclose("startup_nodes")
+    await _to_its_end(_draw(manager))
     owners = {slot: _address(nodes[0]) for slot, nodes in manager.slots_cache.items()}
     return Map(
         owners=owners,
         primaries=frozenset(owners.values()),
         nodes=frozenset(map(_address, manager.nodes_cache.values())),
     )
+
+
+async def _draw(manager: NodesManager) -> None:
+    try:
+        await manager.initialize()
+    except IndexError:
+        raise RedisClusterException("No node owns a slot yet.") from None
+    finally:
+        await manager.aclose("nodes_cache")
+        await manager.aclose("startup_nodes")
 
 
 async def _to_its_end(drawing: Coroutine[Any, Any, None]) -> None:
