@@ -1,8 +1,10 @@
 """`leasehold health`: what a container's supervisor asks."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from tests.certificates import authority
 from tests.servers import free_port, poll, running
 from tests.service import Service, run, serving
 
@@ -39,6 +41,25 @@ def test_health_live_of_a_process_without_its_store_is_good(unready: Service) ->
     assert run("health", settings=settings).returncode == 1
     alive = run("health", "--live", settings=settings)
     assert (alive.returncode, alive.stdout) == (0, f"{settings['OPS_LISTEN']} is alive\n")
+
+
+def test_health_of_a_process_with_tls_and_tokens_is_told(tmp_path: Path) -> None:
+    """The program's own question needs neither a certificate that fits nor a token."""
+    certificate, key = authority(tmp_path).issue("partners.example")
+    token = tmp_path / "tokens"
+    token.write_text("a-token-that-is-long-enough-for-anybody\n")
+    ops = {"OPS_TLS_CERT_FILE": str(certificate), "OPS_TLS_KEY_FILE": str(key)}
+    settings = {**ops, "OPS_TOKEN_FILE": str(token)}
+    with (
+        running("valkey9") as server,
+        serving(REDIS_URL=server.url, UNREADY_AFTER_S="0.2", **settings) as service,
+    ):
+        settings["OPS_LISTEN"] = str(service.told["ops_listen"])
+        poll("ready", lambda: run("health", settings=settings).returncode == 0)
+
+        server.stop()
+        poll("unready", lambda: run("health", settings=settings).returncode == 1)
+        assert run("health", "--live", settings=settings).returncode == 0
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,8 @@ class Place:
             "redis.internal -p 6379", f"127.0.0.1 -p {self.store.port}"
         )
         here = here.replace("127.0.0.1:9464", self._settings["OPS_LISTEN"])
-        folders = [Path(sys.executable).parent, binary("redis7").parent, binary("redis62").parent]
+        # The server that reads a copy must not be older than the one that wrote it.
+        folders = [binary("redis7").parent, Path(sys.executable).parent, binary("redis62").parent]
         return subprocess.run(
             ["sh", "-c", here.replace("6380", str(self._other_port))],
             env={
@@ -79,11 +80,11 @@ def test_runbook_commands_work(place: Place, block: str) -> None:
             continue
         done = place.play(line)
         finds_nothing = "| grep" in line or line == "leasehold inventory show"
+        is_talkative = finds_nothing or "--rdb" in line
         assert done.returncode in ((0, 1) if finds_nothing else (0,)), (line, done)
         refused = r"^(?:\(error\)|ERR|NOPERM|NOAUTH|WRONGPASS|Unknown)|not found|unrecognized"
         assert not re.search(refused, done.stdout + done.stderr, re.MULTILINE), (line, done)
-        if not finds_nothing:
-            assert not done.stderr, line
+        assert is_talkative or not done.stderr, line
 
 
 def test_runbook_looks_show_what_they_are_for(place: Place) -> None:

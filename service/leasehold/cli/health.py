@@ -1,6 +1,7 @@
 """``leasehold health``."""
 
 import http.client
+import ssl
 from typing import Annotated
 
 import typer
@@ -23,10 +24,13 @@ def health(
 
     Exit code 0: it does; 1: it does not, or does not answer.
     """
-    at = load_settings().address("ops_listen")
+    settings = load_settings()
+    door, at = settings.door("ops_listen"), settings.address("ops_listen")
     at = Address(_HERE.get(at.host, at.host), at.port)
+    # Why it is not ready is told only to those who have a token, where there are any.
+    readyz = "/readyz" if door.token_file else "/readyz?verbose"
     try:
-        is_good, text = _ask(at, "/livez" if live else "/readyz?verbose")
+        is_good, text = _ask(at, "/livez" if live else readyz, has_tls=door.has_tls)
     except (OSError, http.client.HTTPException) as error:
         fail(f"{at} does not answer: {error}", REFUSED)
     if not is_good:
@@ -35,8 +39,16 @@ def health(
     out.print(f"{at} is {'alive' if live else 'ready'}")
 
 
-def _ask(at: Address, path: str) -> tuple[bool, str]:
+def _ask(at: Address, path: str, *, has_tls: bool) -> tuple[bool, str]:
     connection = http.client.HTTPConnection(at.host, at.port, timeout=_TIMEOUT_S)
+    if has_tls:
+        # The certificate names the address that others call, and nothing secret is asked or told.
+        context = ssl.create_default_context()
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        connection = http.client.HTTPSConnection(
+            at.host, at.port, timeout=_TIMEOUT_S, context=context
+        )
     try:
         connection.request("GET", path)
         response = connection.getresponse()
