@@ -16,10 +16,9 @@ from tests.service import Service, environment, serving
 
 ROOT = DEPLOY.parent
 RUNBOOK = (ROOT / "docs" / "runbook.md").read_text()
-BENCHMARKS = (ROOT / "docs" / "benchmarks.md").read_text()
+# Spaces within numbers are narrow ones there.
+BENCHMARKS = re.sub(r"[^\S\n]", " ", (ROOT / "docs" / "benchmarks.md").read_text())
 PREAMBLE, *BLOCKS = re.findall(r"^```sh\n(.*?)^```", RUNBOOK, re.MULTILINE | re.DOTALL)
-# Nobody serves TLS at the partner listener of this test.
-NOT_HERE = "openssl s_client"
 
 
 class Place:
@@ -41,6 +40,7 @@ class Place:
             "redis.internal -p 6379", f"127.0.0.1 -p {self.store.port}"
         )
         here = here.replace("127.0.0.1:9464", self._settings["OPS_LISTEN"])
+        here = here.replace("127.0.0.1:50051", self._settings["LISTEN"])
         # The server that reads a copy must not be older than the one that wrote it.
         folders = [binary("redis7").parent, Path(sys.executable).parent, binary("redis62").parent]
         return subprocess.run(
@@ -63,11 +63,12 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     folder = tmp_path_factory.mktemp("checkout")
     shutil.copytree(DEPLOY / "redis", folder / "deploy" / "redis")
     make_passwords(folder / "deploy" / "secrets")
-    certificate, _ = authority(folder).issue("server")
+    certificate, key = authority(folder).issue("server")
     certificate.rename(folder / "server.pem")
+    tls = {"TLS_CERT_FILE": str(folder / "server.pem"), "TLS_KEY_FILE": str(key)}
     with DeployedStore("redis7", secrets=folder / "deploy" / "secrets") as store:
         url = f"redis://leasehold@127.0.0.1:{store.port}/0"
-        with serving(REDIS_URL=url, REDIS_PASSWORD_FILE=store.password_file) as service:
+        with serving(REDIS_URL=url, REDIS_PASSWORD_FILE=store.password_file, **tls) as service:
             poll("ready", lambda: service.http("/readyz")[0] == 200)
             yield Place(folder, store, service)
 
@@ -76,8 +77,6 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 def test_runbook_commands_work(place: Place, block: str) -> None:
     """Each line ends well and is refused by nobody; a search may find nothing."""
     for line in block.splitlines():
-        if NOT_HERE in line:
-            continue
         done = place.play(line)
         finds_nothing = "| grep" in line or line == "leasehold inventory show"
         is_talkative = finds_nothing or "--rdb" in line
@@ -141,7 +140,7 @@ def test_runbook_plans_with_the_figures_of_the_benchmarks() -> None:
     columns = {"a second": 1, "µs": 3, "bytes": 1}
     for what, figure, row in rows:
         (column,) = (number for unit, number in columns.items() if what.endswith(unit))
-        found = re.search(rf"^\| {re.escape(row)} \|.*$", BENCHMARKS, re.MULTILINE)
+        found = re.search(rf"^\| {re.escape(row)} \| \d.*$", BENCHMARKS, re.MULTILINE)
         assert found, row
         cell = found[0].strip("| ").split(" | ")[column]
         measured = float(re.sub(r"\(.*|\s", "", cell))
