@@ -316,7 +316,7 @@ def test_load_works_on_the_embedded_store_of_this_machine(tmp_path: Path) -> Non
     """Without an address the command finds the store of `serve --embedded` by its port."""
     with serving("--embedded", EMBEDDED_DIR=str(tmp_path / "store")) as service:
         port = int(service.told["redis_url"].rpartition(":")[2].removesuffix("/0"))
-        shop = Shop(RedisServer("valkey9", port=port), tmp_path)
+        shop = Shop(RedisServer("valkey9", port=port, has_users=False), tmp_path)
         path = shop.feed(shop.slot(9))
         settings = {"EMBEDDED_PORT": str(port)}
 
