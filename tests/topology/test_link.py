@@ -334,7 +334,7 @@ async def test_link_value_that_is_no_text_harms_nobody_else(
     behind: Backend, direct: Backend, counts: Counts
 ) -> None:
     """A foreign value with bytes that are no UTF-8 is read as it is; the connection stays."""
-    key = f"foreign:{{{direct.merchant}}}"
+    key = f"booking:{{{direct.merchant}}}:foreign"
     await direct.redis.hset(key, "field", cast("str", b"\xff\xfe"))
     await direct.redis.pexpire(key, 5000)
 

@@ -261,6 +261,7 @@ def test_restrictions_of_an_id_that_reads_like_nothing_hold_in_a_file(tmp_path: 
 
 GOOD = json.dumps(feed(entry())).encode()
 PACKED = gzip.compress(GOOD, mtime=0)
+CUT = gzip.compress(GOOD[:-1], mtime=0)
 NOISY = json.dumps(
     {
         **feed(entry(), row()),
