@@ -26,6 +26,7 @@ local attempts = {
   {'HEXISTS', probe_key, 'f'},
   {'HSET', probe_key, 'f', '1'},
   {'HSETNX', probe_key, 'f', '1'},
+  {'HINCRBY', probe_key, 'f', '1'},
   {'HDEL', probe_key, 'f'},
   {'ZADD', probe_key, '1', 'm'},
   {'ZSCORE', probe_key, 'm'},

@@ -149,7 +149,7 @@ redis.call('HSET', booking_key,
   'additional_request', additional_request)
 redis.call('PEXPIREAT', booking_key, ends_at)
 if lease_suffix ~= '' then
-  redis.call('HSET', lease_key, 'booking', booking_suffix)
+  redis.call('HSET', lease_key, 'booking', booking_suffix, 'consumed_at_ms', format_ms(now))
   redis.call('PEXPIREAT', lease_key, ends_at)
 end
 return {'created', slot}

@@ -109,6 +109,7 @@ redis.call('HSET', lease_key,
   'duration_ms', format_ms(slot_duration_ms),
   'reference', reference,
   'availability_tag', availability_tag,
-  'expires_at_ms', format_ms(expires_at_ms))
+  'expires_at_ms', format_ms(expires_at_ms),
+  'created_at_ms', format_ms(now))
 redis.call('PEXPIREAT', lease_key, format_ms(expires_at_ms + retention_ms))
 return {'created', expires_at_ms, expires_at_ms - now}

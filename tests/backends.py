@@ -25,6 +25,7 @@ from leasehold.store import keys
 from leasehold.store.link import Link
 from leasehold.store.node import Limits, Node
 from leasehold.store.redis_inventory import RedisInventory
+from leasehold.store.redis_leases import RedisLeases
 from leasehold.store.redis_store import RedisStore
 from leasehold.store.topology import Access, open_link
 
@@ -35,6 +36,7 @@ TERMS = LeaseTerms(
     max_advance_ms=731 * DAY_MS,
     retention_ms=3_600_000,
     booking_retention_ms=7 * DAY_MS,
+    max_life_ms=3_600_000,
 )
 LIMITS = Limits(connections=1, max_in_flight=1000, timeout_s=5, connect_timeout_s=5, retries=0)
 
@@ -94,6 +96,10 @@ class Backend:
     def inventory(self, terms: LeaseTerms = TERMS) -> RedisInventory:
         """Return the real adapter of the inventory on this store."""
         return RedisInventory(self.link, terms.retention_ms)
+
+    def leases(self, terms: LeaseTerms = TERMS) -> RedisLeases:
+        """Return the real adapter of what operators ask on this store."""
+        return RedisLeases(self.link, terms, is_strict=self.is_strict)
 
     async def now_ms(self) -> int:
         """Return the store's clock."""

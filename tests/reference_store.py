@@ -33,7 +33,15 @@ class Lease:
     ends_at_ms: int
     """When the record itself ends."""
     spot: int
+    created_at_ms: int
+    reference: str
     booking: str | None = None
+    consumed_at_ms: int = 0
+    released_at_ms: int = 0
+    release_reason: str = ""
+    extended_at_ms: int = 0
+    extensions: int = 0
+    extend_reason: str = ""
 
 
 @dataclass
@@ -75,14 +83,14 @@ class ReferenceStore:
     async def create_lease(self, command: CreateLease, _deadline: Deadline) -> CreateLeaseOutcome:
         """Judge in the order of contract 6.2."""
         status, terms, slot = CreateLeaseStatus, self.terms, command.slot
-        self._forget_what_has_ended()
+        self.forget_what_has_ended()
         name = (slot.merchant_id, command.lease_suffix)
         lease = self.leases.get(name)
         if lease and lease.slot != slot:
             return CreateLeaseOutcome(status.REFERENCE_REUSED)
         if lease and lease.booking:
             return CreateLeaseOutcome(status.CONSUMED, lease.expires_at_ms)
-        if lease and self._owner(slot, lease.spot) == f"lease {command.lease_suffix}":
+        if lease and self.owner(slot, lease.spot) == f"lease {command.lease_suffix}":
             return CreateLeaseOutcome(status.REPLAYED, lease.expires_at_ms)
         if lease:
             return CreateLeaseOutcome(status.LEASE_EXPIRED)
@@ -92,7 +100,7 @@ class ReferenceStore:
             return CreateLeaseOutcome(status.START_TOO_SOON)
         if self._starts_too_far(slot):
             return CreateLeaseOutcome(status.START_TOO_FAR)
-        unknown = self._unknown(slot)
+        unknown = self.unknown(slot)
         if unknown:
             return CreateLeaseOutcome(status(unknown))
         spot = self._free_spot(slot, command.lease_suffix)
@@ -102,7 +110,10 @@ class ReferenceStore:
             command.asked_expires_ms, self.now_ms + terms.max_lease_ms, slot.start_ms
         )
         self.owners[slot, spot] = (f"lease {command.lease_suffix}", expires_at_ms)
-        self.leases[name] = Lease(slot, expires_at_ms, expires_at_ms + terms.retention_ms, spot)
+        ends_at_ms = expires_at_ms + terms.retention_ms
+        self.leases[name] = Lease(
+            slot, expires_at_ms, ends_at_ms, spot, self.now_ms, command.reference
+        )
         return CreateLeaseOutcome(status.CREATED, expires_at_ms)
 
     async def create_booking(
@@ -110,7 +121,7 @@ class ReferenceStore:
     ) -> CreateBookingOutcome:
         """Judge in the order of contract 6.2."""
         status = CreateBookingStatus
-        self._forget_what_has_ended()
+        self.forget_what_has_ended()
         name = (command.merchant_id, command.suffix)
         made = self.bookings.get(name)
         if made and _asks_the_same(made.command, command):
@@ -132,20 +143,21 @@ class ReferenceStore:
         )
         if leased:
             leased.booking, leased.ends_at_ms = command.suffix, ends_at_ms
+            leased.consumed_at_ms = self.now_ms
         return CreateBookingOutcome(status.CREATED, command.original, slot)
 
     async def check_availability(self, slot: Slot, _deadline: Deadline) -> CheckAvailabilityOutcome:
         """Count as create_lease would find it."""
         status = CheckAvailabilityStatus
-        self._forget_what_has_ended()
+        self.forget_what_has_ended()
         if self._starts_too_far(slot):
             return CheckAvailabilityOutcome(status.START_TOO_FAR)
         if self._starts_too_soon(slot):
             return CheckAvailabilityOutcome(status.COUNTED, 0)
-        unknown = self._unknown(slot)
+        unknown = self.unknown(slot)
         if unknown:
             return CheckAvailabilityOutcome(status(unknown))
-        spots, _ = self._spots(slot)
+        spots, _ = self.spots(slot)
         free = max(0, spots - len(self._occupied(slot)))
         return CheckAvailabilityOutcome(status.COUNTED, free)
 
@@ -153,7 +165,7 @@ class ReferenceStore:
         self, reference: ids.Reference, _deadline: Deadline
     ) -> BookingRecord | None:
         """Look it up."""
-        self._forget_what_has_ended()
+        self.forget_what_has_ended()
         made = self.bookings.get((reference.merchant_id, reference.suffix))
         if not made:
             return None
@@ -164,7 +176,7 @@ class ReferenceStore:
     ) -> UpdateBookingOutcome:
         """Judge in the order of contract 6.2."""
         status, canceled = UpdateBookingStatus, BookingStatus.CANCELED
-        self._forget_what_has_ended()
+        self.forget_what_has_ended()
         made = self.bookings.get((command.booking.merchant_id, command.booking.suffix))
         if not made:
             return UpdateBookingOutcome(status.BOOKING_UNKNOWN)
@@ -193,7 +205,7 @@ class ReferenceStore:
 
     async def list_bookings(self, user_id: str, _deadline: Deadline) -> list[BookingRecord] | None:
         """Look through all bookings."""
-        self._forget_what_has_ended()
+        self.forget_what_has_ended()
         mine = [made for made in self.bookings.values() if made.command.user_id == user_id]
         if not mine:
             return None
@@ -227,7 +239,7 @@ class ReferenceStore:
             same_user = _user(made.command) == _user(command)
             stands = made.status is not BookingStatus.CANCELED
             return status.LEASE_CONSUMED_BY_USER if same_user and stands else status.LEASE_CONSUMED
-        if self._owner(lease.slot, lease.spot) != f"lease {wanted.suffix}":
+        if self.owner(lease.slot, lease.spot) != f"lease {wanted.suffix}":
             return status.LEASE_EXPIRED
         if self._has_booked(command, lease.slot):
             return status.ALREADY_BOOKED_BY_USER
@@ -242,7 +254,7 @@ class ReferenceStore:
             return status.START_TOO_SOON
         if self._starts_too_far(slot):
             return status.START_TOO_FAR
-        unknown = self._unknown(slot)
+        unknown = self.unknown(slot)
         if unknown:
             return status(unknown)
         return None if self._lowest_free_spot(slot) else status.SLOT_UNAVAILABLE
@@ -259,39 +271,40 @@ class ReferenceStore:
     def _end_of(self, slot: Slot) -> int:
         return slot.start_ms + slot.duration_s * 1000 + self.terms.booking_retention_ms
 
-    def _owner(self, slot: Slot, spot: int) -> str | None:
+    def owner(self, slot: Slot, spot: int) -> str | None:
+        """Return who has a spot, in the words of its key."""
         return self.owners.get((slot, spot), (None, 0))[0]
 
-    def _spots(self, slot: Slot) -> tuple[int, int]:
+    def spots(self, slot: Slot) -> tuple[int, int]:
         """Return how many spots a slot has, and the highest number that it ever had."""
         return self.inventory.spots(slot) if self.inventory else (1, 1)
 
-    def _unknown(self, slot: Slot) -> str | None:
+    def unknown(self, slot: Slot) -> str | None:
         """Return the status for a slot that no inventory can have."""
         return self.inventory.unknown(slot) if self.inventory else None
 
     def _occupied(self, slot: Slot) -> list[int]:
-        _, highest = self._spots(slot)
-        return [spot for spot in range(1, highest + 1) if self._owner(slot, spot)]
+        _, highest = self.spots(slot)
+        return [spot for spot in range(1, highest + 1) if self.owner(slot, spot)]
 
     def _lowest_free_spot(self, slot: Slot) -> int | None:
-        spots, highest = self._spots(slot)
+        spots, highest = self.spots(slot)
         occupied = self._occupied(slot)
         free = [spot for spot in range(1, highest + 1) if spot not in occupied]
         return free[0] if len(occupied) < spots else None
 
     def _free_spot(self, slot: Slot, suffix: str) -> int | None:
         """Of many spots take the first free one that the suffix picks, else the lowest."""
-        spots, highest = self._spots(slot)
+        spots, highest = self.spots(slot)
         if spots > 16 and highest == spots:
             for first in range(0, 25, 5):
                 spot = 1 + int(suffix[first : first + 5], 36) % spots
-                if not self._owner(slot, spot):
+                if not self.owner(slot, spot):
                     return spot
         return self._lowest_free_spot(slot)
 
     def _has_booked(self, command: CreateBooking, slot: Slot) -> bool:
-        owners = (self._owner(slot, spot) or "" for spot in self._occupied(slot))
+        owners = (self.owner(slot, spot) or "" for spot in self._occupied(slot))
         mine = f" {_user(command)}"
         return bool(command.user_id) and any(
             owner.startswith("booking ") and owner.endswith(mine) for owner in owners
@@ -303,7 +316,7 @@ class ReferenceStore:
     def _starts_too_far(self, slot: Slot) -> bool:
         return slot.start_ms > self.now_ms + self.terms.max_advance_ms
 
-    def _forget_what_has_ended(self) -> None:
+    def forget_what_has_ended(self) -> None:
         """Drop what Redis would have dropped: a key lives through its last millisecond."""
         self.owners = {s: owner for s, owner in self.owners.items() if self.now_ms <= owner[1]}
         self.leases = {n: it for n, it in self.leases.items() if self.now_ms <= it.ends_at_ms}

@@ -20,11 +20,14 @@ from leasehold.rpc.calls import CallInterceptor
 from leasehold.rpc.health import Health
 from leasehold.rpc.v0 import servicer as v0_servicer
 from leasehold.rpc.v1.inventory import InventoryServicer
+from leasehold.rpc.v1.leases import LeaseServicer
 from leasehold.rpc.v2 import servicer as v2_servicer
 from leasehold.settings import Settings
+from leasehold.store.doctor import Doctor
 from leasehold.store.link import Link
 from leasehold.store.node import Limits, tell_nobody
 from leasehold.store.redis_inventory import RedisInventory
+from leasehold.store.redis_leases import RedisLeases
 from leasehold.store.redis_store import RedisStore
 from leasehold.store.topology import Access, open_link
 from leasehold.telemetry import metrics, ops_http
@@ -88,8 +91,10 @@ async def serve(settings: Settings, redis_url: str, announce: Callable[[Serving]
         inventory = InventoryServicer(
             RedisInventory(link, terms.retention_ms), max_slot_s=settings.max_slot_s
         )
+        leases = LeaseServicer(RedisLeases(link, terms, is_strict=is_strict), **limits)
         operators = server.operator_listener(
             inventory,
+            leases,
             operator_health,
             operator_calls,
             doors.connections(),
@@ -128,10 +133,20 @@ async def serve(settings: Settings, redis_url: str, announce: Callable[[Serving]
 @asynccontextmanager
 async def open_inventory(settings: Settings) -> AsyncIterator[RedisInventory]:
     """Open the inventory of the configured store, or else of this machine's embedded one."""
-    url = settings.redis_url or f"redis://127.0.0.1:{settings.embedded_port}"
     async with AsyncExitStack() as stack:
-        link = _open_link(settings, url, stack)
+        link = _open_link(settings, _store_url(settings), stack)
         yield RedisInventory(link, settings.lease_terms().retention_ms)
+
+
+@asynccontextmanager
+async def open_doctor(settings: Settings) -> AsyncIterator[Doctor]:
+    """Open the configured store, or else this machine's embedded one, to be examined."""
+    async with AsyncExitStack() as stack:
+        yield Doctor(_open_link(settings, _store_url(settings), stack), settings.replica_acks)
+
+
+def _store_url(settings: Settings) -> str:
+    return settings.redis_url or f"redis://127.0.0.1:{settings.embedded_port}"
 
 
 def _open_link(

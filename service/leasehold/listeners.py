@@ -74,7 +74,7 @@ class ListenerSettings(BaseSettings):
         "Whom to serve, by the subject alternative names of the certificate, or its common name."
     )
     operator_listen: AddressText = _address(
-        "127.0.0.1:50052", "Operators' listener: InventoryService, and health."
+        "127.0.0.1:50052", "Operators' listener: inventory, leases and health."
     )
     operator_tls_cert_file: FilePath | None = file("Certificate of the operators' listener.")
     operator_tls_key_file: FilePath | None = file("Private key of that certificate.")

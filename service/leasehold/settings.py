@@ -90,6 +90,9 @@ class Settings(ListenerSettings):
     )
     min_lease_s: Seconds = seconds(1, 0.05, 86_400, "Nothing shorter is granted.")
     max_lease_s: Seconds = seconds(900, 0.05, 7 * _DAY_S, "Nothing longer is granted.")
+    max_lease_life_s: Seconds = seconds(
+        3600, 0.05, 31 * _DAY_S, "No lease is extended beyond so long after it was made."
+    )
     lease_retention_s: Seconds = seconds(
         3600, 1, 366 * _DAY_S, "How long a lease is remembered after its hold has ended."
     )
@@ -186,6 +189,7 @@ class Settings(ListenerSettings):
             max_advance_ms=round(self.max_advance_s * 1000),
             retention_ms=round(self.lease_retention_s * 1000),
             booking_retention_ms=round(self.booking_retention_s * 1000),
+            max_life_ms=round(self.max_lease_life_s * 1000),
         )
 
 

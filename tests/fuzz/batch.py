@@ -10,6 +10,7 @@ from tests.fuzz.target import Finding
 from tests.servers import running
 
 from leasehold.store.redis_inventory import RedisInventory
+from leasehold.store.redis_leases import RedisLeases
 from leasehold.store.redis_store import RedisStore
 
 Batch = tuple[Counter[str], list[Finding]]
@@ -30,4 +31,6 @@ async def _run(seed: str, count: int, only: str) -> Batch:
             if is_strict:
                 staged = await inventory.stage(messages.feed(), lambda _: None)
                 await inventory.commit(staged, None, lambda *_: None)
-            return await target.fuzz(seed, count, await target.methods(store, inventory), only)
+            leases = RedisLeases(link, TERMS, is_strict=is_strict)
+            methods = await target.methods(store, inventory, leases)
+            return await target.fuzz(seed, count, methods, only)

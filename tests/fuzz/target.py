@@ -22,12 +22,15 @@ from tests.fuzz.messages import Filler
 from leasehold.generated.ext.maps.booking.partner.v0 import booking_service_pb2_grpc as v0_grpc
 from leasehold.generated.ext.maps.booking.partner.v2 import booking_service_pb2_grpc as v2_grpc
 from leasehold.generated.leasehold.v1 import inventory_service_pb2_grpc as inventory_grpc
+from leasehold.generated.leasehold.v1 import lease_service_pb2_grpc as leases_grpc
 from leasehold.model.inventory import InventoryStore
+from leasehold.model.operators import OperatorStore
 from leasehold.model.store import LeaseStore
 from leasehold.rpc import server
 from leasehold.rpc.calls import CallInterceptor
 from leasehold.rpc.v0 import servicer as v0_servicer
 from leasehold.rpc.v1.inventory import InventoryServicer
+from leasehold.rpc.v1.leases import LeaseServicer
 from leasehold.rpc.v2 import servicer as v2_servicer
 from leasehold.telemetry import log
 
@@ -44,6 +47,12 @@ EXPECTED = {
         _CODE.RESOURCE_EXHAUSTED,
     },
     server.INVENTORY: {_CODE.OK, _CODE.INVALID_ARGUMENT},
+    server.LEASES: {
+        _CODE.OK,
+        _CODE.INVALID_ARGUMENT,
+        _CODE.NOT_FOUND,
+        _CODE.FAILED_PRECONDITION,
+    },
 }
 """What each service may answer while its store is well."""
 
@@ -124,7 +133,9 @@ class Finding:
         return f"{self.seed}: {self.path} answers {self.answered} to\n{self.raw.hex()}"
 
 
-async def methods(store: LeaseStore, inventory: InventoryStore) -> dict[str, Method]:
+async def methods(
+    store: LeaseStore, inventory: InventoryStore, leases: OperatorStore
+) -> dict[str, Method]:
     """Return every method of every service of ours, on these stores."""
     handlers = cast("Any", Handlers())
     limits = {"max_slot_s": _MAX_SLOT_S, "call_timeout_s": 3}
@@ -136,6 +147,7 @@ async def methods(store: LeaseStore, inventory: InventoryStore) -> dict[str, Met
     )
     operators = InventoryServicer(inventory, max_slot_s=_MAX_SLOT_S)
     inventory_grpc.add_InventoryServiceServicer_to_server(operators, handlers)
+    leases_grpc.add_LeaseServiceServicer_to_server(LeaseServicer(leases, **limits), handlers)
     calls = CallInterceptor(server.RULES, max_concurrent_calls=1)
     return {path: await _wrap(calls, path, it) for path, it in handlers.methods.items()}
 

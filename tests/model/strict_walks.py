@@ -55,7 +55,7 @@ class StrictWalk(Walk):
         generated_at_ms = self.reference.now_ms - age_ms
         staged = self.run(self.inventory.stage(items, lambda _: None))
         self.run(self.inventory.commit(staged, generated_at_ms, lambda *_: None))
-        self.reference._forget_what_has_ended()
+        self.reference.forget_what_has_ended()
         assert self.reference.inventory
         self.reference.inventory.replace(self.reference, items, generated_at_ms)
         self.count("feed")
@@ -111,6 +111,8 @@ class StrictWalk(Walk):
 
 class StrictFakeWalk(StrictWalk, FakeWalk):
     """On fakeredis, at any instant."""
+
+    steps = (*StrictWalk.steps, "care")
 
 
 class StrictRealWalk(StrictWalk, RealWalk):

@@ -13,6 +13,8 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 from tests.backends import Backend, FakeClock, fake_backend, real_backend, soon
+from tests.model import care
+from tests.reference_leases import ReferenceLeases
 from tests.reference_store import ReferenceStore
 from tests.servers import RedisServer, poll
 
@@ -65,7 +67,7 @@ class Walk(RuleBasedStateMachine):
     """Asks a store and the reference the same, and compares answers and keys."""
 
     # Short, so that everything ends within a walk.
-    terms = LeaseTerms(100, 10_000, 150_000, retention_ms=5_000, booking_retention_ms=20_000)
+    terms = LeaseTerms(100, 10_000, 150_000, 5_000, 20_000, max_life_ms=15_000)
     asked_in_ms: tuple[int, ...] = (-1, 0, 99, 100, 101, 1_500, 9_999, 10_001)
     probe_ms = 100
     tolerance_ms = 0
@@ -90,13 +92,14 @@ class Walk(RuleBasedStateMachine):
         self.backend = self.run(self.stack.enter_async_context(opened))
         self.backend.is_strict = self.is_strict
         self.store = self.backend.store(self.terms)
-        self.references: dict[str, str] = {}
         self.start()
 
     def start(self) -> None:
         """Begin on an empty store."""
         self.run(self.backend.redis.flushall())
         self.reference = ReferenceStore(self.terms, self.run(self.backend.now_ms()))
+        self.sides = (self.reference, self.store)
+        self.care_sides = (ReferenceLeases(self.reference), self.backend.leases(self.terms))
         self.base_s = self.reference.now_ms // 1000
         self.over: set[tuple[str, str]] = set()
         self.consumed: dict[tuple[str, str], str | None] = {}
@@ -168,10 +171,15 @@ class Walk(RuleBasedStateMachine):
         """Look at all that a user has ahead."""
         self.ask("list_bookings", draw(USER))
 
+    def do_care(self, draw: Draw) -> None:
+        """Look at a lease, give it back or lengthen it, held or not."""
+        suffix = ids.lease_suffix(draw(st.sampled_from((*REFERENCES, "never"))))
+        name = draw(st.sampled_from((*sorted(self.reference.leases), (HERE, suffix))))
+        self.ask(*care.command(draw, ids.Reference(*name), self.reference.now_ms))
+
     def hold(self, slot: Slot, reference: str, asked_in_ms: int) -> Any:
         """Ask for a lease, so long from now."""
         self.settle()
-        self.references[ids.lease_suffix(reference)] = reference
         asked_ms = self.reference.now_ms + asked_in_ms
         return self.ask("create_lease", CreateLease(slot, reference, asked_ms, f"at {reference}"))
 
@@ -184,9 +192,10 @@ class Walk(RuleBasedStateMachine):
     def ask(self, operation: str, command: Any) -> Any:
         """Let both answer at one instant; compare the answers, then all keys."""
         self.settle()
-        expected = self.run(getattr(self.reference, operation)(command, soon()))
+        reference, store = self.sides if hasattr(self.store, operation) else self.care_sides
+        expected = self.run(getattr(reference, operation)(command, soon()))
         try:
-            answer = self.run(getattr(self.store, operation)(command, soon()))
+            answer = self.run(getattr(store, operation)(command, soon()))
         except StoreUnavailableError as error:
             # The adapter passes on no grant that has run out, and on its last millisecond it has.
             late = expected.expires_at_ms <= self.run(self.backend.now_ms())
@@ -277,23 +286,17 @@ class Walk(RuleBasedStateMachine):
 
     def expected_keys(self) -> dict[str, Key]:
         """Write what the reference knows as keys; the indexes apart."""
-        self.reference._forget_what_has_ended()
+        self.reference.forget_what_has_ended()
         found: dict[str, Key] = {}
         for (slot, spot), (owner, ends_at_ms) in self.reference.owners.items():
             found[keys.spot_key(slot, spot)] = (owner, ends_at_ms)
         for (merchant, suffix), lease in self.reference.leases.items():
-            fields = {
-                **_slot_fields(lease.slot, lease.slot, lease.spot),
-                "reference": self.references[suffix],
-                "availability_tag": f"at {self.references[suffix]}",
-                "expires_at_ms": str(lease.expires_at_ms),
-                **({"booking": lease.booking} if lease.booking else {}),
-            }
+            fields = care.lease_fields(lease)
             found[keys.lease_key(merchant, suffix)] = (fields, lease.ends_at_ms)
         for (merchant, suffix), made in self.reference.bookings.items():
             command, user = made.command, made.command.user_id
             fields = {
-                **_slot_fields(made.first_slot, made.current_slot, made.spot),
+                **care.slot_fields(made.first_slot, made.current_slot, made.spot),
                 "taken_at_ms": str(made.taken_at_ms),
                 "current_slot": keys.slot_text(made.current_slot),
                 "api": command.api,
@@ -331,8 +334,8 @@ class Walk(RuleBasedStateMachine):
                 spot = f"{fields['current_slot']}#{fields['spot']}"
                 assert owners.get(key) == (None if gone else spot)
             elif key.startswith("lease:"):
-                # Once forgotten, a reference may make another lease, with another expiry.
-                lease, by = (key, fields["expires_at_ms"]), fields.get("booking")
+                # Once forgotten, a reference may make another lease, at another time.
+                lease, by = (key, fields["created_at_ms"]), fields.get("booking")
                 assert self.consumed.setdefault(lease, by) in (None, by), "consumed once"
                 self.consumed[lease] = by
                 assert owners.get(key) in (None, f"{fields['slot']}#{fields['spot']}")
@@ -356,6 +359,9 @@ class Walk(RuleBasedStateMachine):
 class FakeWalk(Walk):
     """On fakeredis, with time moving onto and around every instant at which something ends."""
 
+    # On a real server what is written down then has another time than the reference's.
+    steps = (*Walk.steps, "care")
+
     def __init__(self, tally: Tally) -> None:
         self.patch = pytest.MonkeyPatch()
         super().__init__(fake_backend(self.patch), tally)
@@ -363,7 +369,8 @@ class FakeWalk(Walk):
         self.clock = self.backend.clock
         # The adapter weighs a grant against its own clock, which must stand still as well.
         still = SimpleNamespace(monotonic=lambda: 0.0)
-        self.patch.setattr("leasehold.store.redis_store.time", still)
+        for adapter in ("redis_store", "redis_leases"):
+            self.patch.setattr(f"leasehold.store.{adapter}.time", still)
 
     def teardown(self) -> None:
         """Give the clocks back."""
@@ -416,21 +423,16 @@ class RealWalk(Walk):
         return not any(at in near for at in self.instants())
 
     def settle_clocks(self, found: Any, expected: Any) -> None:
-        """The reference wrote a booking a little earlier than the server."""
-        if isinstance(found, dict) and "taken_at_ms" in found:
-            late_ms = int(found["taken_at_ms"]) - int(expected["taken_at_ms"])
+        """The reference wrote a record a little earlier than the server."""
+        written = found.keys() if isinstance(found, dict) else ()
+        for name in {"taken_at_ms", "created_at_ms", "consumed_at_ms"}.intersection(written):
+            late_ms = int(found[name]) - int(expected[name])
             assert 0 <= late_ms < self.quiet_ms
-            found["taken_at_ms"] = expected["taken_at_ms"]
+            found[name] = expected[name]
 
     def was_slow(self) -> bool:
         """Tell whether the quiet time was over before the answer."""
         return bool(self.run(self.backend.now_ms()) >= self.reference.now_ms + self.quiet_ms)
-
-
-def _slot_fields(asked: Slot, current: Slot, spot: int) -> dict[str, str]:
-    start_ms, duration_ms = str(current.start_ms), str(current.duration_s * 1000)
-    slot = {"v": "1", "slot": keys.slot_text(asked), "spot": str(spot)}
-    return {**slot, "start_ms": start_ms, "duration_ms": duration_ms}
 
 
 def _agreeing(count: CheckAvailabilityOutcome) -> set[str]:

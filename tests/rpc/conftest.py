@@ -7,12 +7,15 @@ from typing import Any
 import grpc
 import pytest
 from tests.backends import TERMS
+from tests.reference_leases import ReferenceLeases
 from tests.reference_store import ReferenceStore
 
 from leasehold.generated.ext.maps.booking.partner.v0 import booking_service_pb2_grpc as v0_grpc
 from leasehold.generated.ext.maps.booking.partner.v2 import booking_service_pb2_grpc as pb_grpc
 from leasehold.generated.leasehold.v1 import inventory_service_pb2_grpc as inventory_grpc
+from leasehold.generated.leasehold.v1 import lease_service_pb2_grpc as leases_grpc
 from leasehold.model.inventory import InventoryStore
+from leasehold.model.operators import OperatorStore
 from leasehold.model.store import LeaseStore
 from leasehold.rpc import server
 from leasehold.rpc.callers import Admit
@@ -20,6 +23,7 @@ from leasehold.rpc.calls import CallInterceptor
 from leasehold.rpc.health import Health
 from leasehold.rpc.v0 import servicer as v0_servicer
 from leasehold.rpc.v1.inventory import InventoryServicer
+from leasehold.rpc.v1.leases import LeaseServicer
 from leasehold.rpc.v2 import servicer as v2_servicer
 
 CALL_TIMEOUT_S = 60
@@ -47,6 +51,11 @@ class FrontEnd:
     def inventory(self) -> Any:
         """Return a stub of InventoryService."""
         return inventory_grpc.InventoryServiceStub(self.channel)
+
+    @property
+    def leases(self) -> Any:
+        """Return a stub of LeaseService."""
+        return leases_grpc.LeaseServiceStub(self.channel)
 
     def raw(self, path: str) -> Any:
         """Return a method that sends and receives bytes as they are."""
@@ -110,13 +119,15 @@ def serve(opener: Opener) -> Callable[..., Any]:
 
 
 @pytest.fixture
-def serve_operators(opener: Opener) -> Callable[[InventoryStore], Any]:
+def serve_operators(opener: Opener, store: ReferenceStore) -> Callable[[InventoryStore], Any]:
     """Start operators' listeners over stores of the test's choice."""
 
-    async def start(store: InventoryStore) -> FrontEnd:
+    async def start(inventory: InventoryStore, leases: OperatorStore | None = None) -> FrontEnd:
         health = Health(server.OPERATOR_SERVICES)
+        limits = {"max_slot_s": 31 * 86_400, "call_timeout_s": CALL_TIMEOUT_S}
         listener = server.operator_listener(
-            InventoryServicer(store, max_slot_s=31 * 86_400),
+            InventoryServicer(inventory, max_slot_s=31 * 86_400),
+            LeaseServicer(leases or ReferenceLeases(store), **limits),
             health,
             CallInterceptor(server.RULES, max_concurrent_calls=4096),
             CONNECTIONS,

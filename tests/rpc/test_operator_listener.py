@@ -112,6 +112,7 @@ async def test_reflection_of_the_operators_listener_lists_its_services(
     names = {service.name for service in answer.list_services_response.service}
     assert names == {
         SERVICE,
+        "leasehold.v1.LeaseService",
         "grpc.health.v1.Health",
         "grpc.reflection.v1alpha.ServerReflection",
     }

@@ -27,8 +27,10 @@ async def test_create_lease_on_a_free_slot_is_created(backend: Backend) -> None:
     outcome = await backend.create_lease(slot, until_ms=until_ms)
 
     assert outcome == CreateLeaseOutcome(Status.CREATED, until_ms)
-    found = await backend.dump()
-    assert {key: value for key, (value, _) in found.items()} == {
+    values = {key: value for key, (value, _) in (await backend.dump()).items()}
+    created_at_ms = values[keys.lease_key(backend.merchant, suffix())].pop("created_at_ms")
+    assert until_ms - 60_000 <= int(created_at_ms) <= await backend.now_ms()
+    assert values == {
         keys.spot_key(slot, 1): f"lease {suffix()}",
         keys.lease_key(backend.merchant, suffix()): {
             "v": "1",

@@ -8,6 +8,7 @@ import pytest
 
 from leasehold import settings as settings_module
 from leasehold.model.errors import StoreTrouble
+from leasehold.rpc.v1 import status as v1
 from leasehold.rpc.v2 import status
 from leasehold.settings import PREFIX, Settings
 
@@ -70,6 +71,8 @@ def test_api_document_names_every_reason() -> None:
         status.UPDATE_BOOKING,
     ):
         reasons |= {entry.reason for entry in table.values() if isinstance(entry, status.Fault)}
+    for operators in (v1.RELEASE_LEASE, v1.EXTEND_LEASE, v1.INSPECT_SLOT):
+        reasons |= {entry.reason for entry in operators.values() if entry}
 
     assert [reason for reason in sorted(reasons) if f"`{reason}`" not in text] == []
 
@@ -92,8 +95,9 @@ def test_commands_of_the_documents_exist() -> None:
         for line in "".join(blocks).splitlines():
             words = shlex.split(line, comments=True)
             if words[:1] == ["leasehold"] and words[1] != "--version":
+                command = [word for word in words[1:3] if not word.startswith("-")]
                 shown = subprocess.run(
-                    [sys.executable, "-m", "leasehold", words[1], "--help"],
+                    [sys.executable, "-m", "leasehold", *command, "--help"],
                     check=True,
                     capture_output=True,
                     text=True,

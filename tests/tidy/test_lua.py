@@ -6,6 +6,7 @@ import pytest
 from leasehold.model.booking import CreateBookingStatus, UpdateBookingStatus
 from leasehold.model.inventory import CheckAvailabilityStatus, CommitStatus
 from leasehold.model.lease import CreateLeaseStatus
+from leasehold.model.operators import ExtendLeaseStatus, InspectSlotStatus, ReleaseLeaseStatus
 from leasehold.store import scripts
 from leasehold.store.marker import BeatStatus
 
@@ -13,6 +14,10 @@ OUTCOMES = {
     "create_lease": list(CreateLeaseStatus),
     "create_booking": list(CreateBookingStatus),
     "update_booking": list(UpdateBookingStatus),
+    "get_lease": ["lease_unknown", "found"],
+    "release_lease": list(ReleaseLeaseStatus),
+    "extend_lease": list(ExtendLeaseStatus),
+    "inspect_slot": list(InspectSlotStatus),
     "index_booking": ["not_needed", "indexed"],
     "forget_booking": ["kept", "forgotten"],
     "check_availability": list(CheckAvailabilityStatus),

@@ -23,6 +23,7 @@ from leasehold.model.booking import (
 )
 from leasehold.model.errors import OverloadedError, StoreTrouble, StoreUnavailableError
 from leasehold.model.lease import CreateLeaseStatus
+from leasehold.model.operators import ExtendLease, ReleaseLease
 from leasehold.store.acknowledger import Acknowledger
 from leasehold.store.topology import open_link
 
@@ -164,6 +165,30 @@ async def test_create_booking_and_update_booking_wait_as_leases_do(
 
     follow(primary, replica)
     assert (await store.update_booking(cancel, soon())).status is UpdateBookingStatus.UNCHANGED
+
+
+async def test_extend_lease_and_release_lease_wait_as_leases_do(
+    servers: Servers, backend: Backend
+) -> None:
+    """A shortfall undoes neither, and the repeat waits again and answers the same."""
+    primary, replica = servers
+    first = await backend.create_lease(await backend.slot(), for_ms=60_000)
+    lease = ids.Reference(backend.merchant, ids.lease_suffix("reference-1"))
+    until_ms = first.expires_at_ms + 60_000
+    extension, release = ExtendLease(lease, until_ms, "INC-1"), ReleaseLease(lease, "INC-2")
+    leases = backend.leases()
+
+    cut_off(replica)
+    assert await is_not_replicated(leases.extend_lease(extension, soon()))
+    assert await is_not_replicated(leases.extend_lease(extension, soon()))
+    follow(primary, replica)
+    extended = await leases.extend_lease(extension, soon())
+    assert (extended.status, extended.expires_at_ms) == ("unchanged", until_ms)
+
+    cut_off(replica)
+    assert await is_not_replicated(leases.release_lease(release, soon()))
+    follow(primary, replica)
+    assert (await leases.release_lease(release, soon())).status == "replayed"
 
 
 async def test_a_booking_waits_for_the_index_of_its_user_too(

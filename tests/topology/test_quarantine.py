@@ -14,7 +14,9 @@ from leasehold.model import ids
 from leasehold.model.booking import BookingStatus, CreateBooking, UpdateBooking
 from leasehold.model.errors import QuarantinedError, StoreTrouble, StoreUnavailableError
 from leasehold.model.lease import CreateLease
+from leasehold.model.operators import ExtendLease
 from leasehold.store.markers import Guard, Markers
+from leasehold.store.redis_leases import RedisLeases
 from leasehold.store.redis_store import RedisStore
 from leasehold.store.topology import open_link
 
@@ -97,6 +99,26 @@ async def test_quarantine_refuses_whatever_takes_a_spot_and_nothing_else(
         await first.store.update_booking(UpdateBooking(reference, party_size=2), soon())
     cancel = UpdateBooking(reference, BookingStatus.CANCELED)
     assert (await first.store.update_booking(cancel, soon())).status == "updated"
+
+
+async def test_quarantine_outlasts_a_hold_that_was_extended_and_lets_it_be_extended(
+    backend: Backend,
+) -> None:
+    """No extension grants more than the longest lease from now, for which quarantine waits."""
+    terms = replace(TERMS, max_lease_ms=HOLD_MS)
+    first = pod(backend)
+    await first.marker.beat(soon())
+    await backend.redis.flushall()
+    command = await lease(backend)
+    await first.store.create_lease(command, soon())
+    await first.marker.beat(soon())
+
+    named = ids.Reference(command.slot.merchant_id, command.lease_suffix)
+    leases = RedisLeases(backend.link, terms, is_strict=False)
+    extended = await leases.extend_lease(ExtendLease(named, 10**15, "INC-1"), soon())
+
+    assert extended.status == "extended"
+    assert extended.remaining_ms <= HOLD_MS
 
 
 async def test_quarantine_ends_by_itself(backend: Backend) -> None:

@@ -16,6 +16,7 @@ from leasehold.model import ids
 from leasehold.model.booking import BookingStatus, CreateBooking, UpdateBooking
 from leasehold.model.errors import StoreTrouble, StoreUnavailableError
 from leasehold.model.lease import CreateLease, CreateLeaseStatus
+from leasehold.model.operators import ExtendLease, ReleaseLease
 
 BUSY_SCRIPT = "while true do end"
 
@@ -96,6 +97,29 @@ async def test_out_of_memory_lets_a_booking_be_cancelled(backend: Backend) -> No
     assert (await store.update_booking(cancel, soon())).status == "updated"
     assert await backend.owner(wanted.slot) is None
     await backend.redis.config_set("maxmemory", "0")
+
+
+async def test_out_of_memory_lets_a_lease_be_extended_and_released(backend: Backend) -> None:
+    """What frees, or needs next to nothing, works on a full server, and is written down."""
+    wanted = await command(backend)
+    assert await grants(backend, wanted)
+    await backend.redis.config_set("maxmemory", "1")
+    other = CreateLease(await backend.slot(staff_id="bo"), "other", wanted.asked_expires_ms)
+    assert await trouble_of(backend, other) is StoreTrouble.OUT_OF_MEMORY
+
+    reference = ids.Reference(wanted.slot.merchant_id, wanted.lease_suffix)
+    later_ms = wanted.asked_expires_ms + 1000
+    extended = await backend.leases().extend_lease(
+        ExtendLease(reference, later_ms, "INC-1"), soon()
+    )
+    assert (extended.status, extended.expires_at_ms) == ("extended", later_ms)
+    released = await backend.leases().release_lease(ReleaseLease(reference, "INC-2"), soon())
+    assert released.status == "released"
+    assert await backend.owner(wanted.slot) is None
+    found = await backend.leases().get_lease(reference, soon())
+    await backend.redis.config_set("maxmemory", "0")
+    assert found
+    assert (found.extend_reason, found.release_reason) == ("INC-1", "INC-2")
 
 
 async def test_read_only(backend: Backend) -> None:

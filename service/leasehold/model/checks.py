@@ -8,10 +8,12 @@ import re
 MAX_ID_BYTES = 255
 MAX_TAG_BYTES = 1024
 MAX_TEXT_BYTES = 4096
+MAX_REASON_BYTES = 200
 MAX_NAME_CHARACTERS = 40
 MAX_REQUEST_BYTES = 64 * 1024
 MAX_OPERATOR_REQUEST_BYTES = 4 * 1024 * 1024
 
+_MAIL_ADDRESS = re.compile(r"\S@\S")
 _CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _BESIDE_TABS_AND_LINE_ENDS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
@@ -44,6 +46,15 @@ def name_fault(value: str) -> str | None:
     """Check a person's given or family name, which must be there."""
     if len(value) > MAX_NAME_CHARACTERS:
         return f"is longer than {MAX_NAME_CHARACTERS} characters"
+    return line_fault(value, required=True)
+
+
+def reason_fault(value: str) -> str | None:
+    """Check why somebody did something; it goes into the log, where no person is named."""
+    if len(value.encode()) > MAX_REASON_BYTES:
+        return f"is longer than {MAX_REASON_BYTES} bytes of UTF-8"
+    if _MAIL_ADDRESS.search(value):
+        return "holds what looks like an e-mail address"
     return line_fault(value, required=True)
 
 

@@ -18,6 +18,8 @@ class LeaseTerms:
     """How long the record of a lease outlives the hold."""
     booking_retention_ms: int
     """How long a booking is remembered after its slot has ended."""
+    max_life_ms: int
+    """How long a lease may be held in all, extensions included."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,6 +63,8 @@ class CallError(Exception):
 
     def __init__(self, address: str, error: grpc.aio.AioRpcError) -> None:
         super().__init__(_explain(address, error))
+        self.code = error.code()
+        self.details = error.details() or ""
         self.is_callers_fault = error.code() in (
             grpc.StatusCode.INVALID_ARGUMENT,
             grpc.StatusCode.NOT_FOUND,

@@ -1,0 +1,114 @@
+"""Looks through every key of a store for what must not be; it reads, and repairs nothing."""
+
+import asyncio
+import re
+from typing import Any
+from urllib.parse import unquote
+
+from leasehold.model.complaint import Ailment, Complaint, Examination
+from leasehold.model.deadline import Deadline
+from leasehold.model.finding import Finding
+from leasehold.model.ids import encode_id
+from leasehold.store import keys, safety
+from leasehold.store.link import Link
+from leasehold.store.node import Node
+
+_KEYS_AT_ONCE = 500
+_CALL_TIMEOUT_S = 30
+_MOST_COMPLAINTS = 100
+_MARKER = re.compile(r"marker(?::\{\d+\})?")
+_FAMILY = re.compile(r"(?:slot|lease|booking|bookings-of|spots|inventory|stage|ack)[:{]")
+_TAGGED = re.compile(r"[a-z-]+:\{(?P<tag>[^{}]*)\}(?P<rest>:.*)?", re.DOTALL)
+_OWNER = re.compile(r"(?P<kind>lease|booking) (?P<suffix>[0-9A-Z]{26})(?: \w+)?")
+
+
+class Doctor:
+    """Examines the store of a link."""
+
+    def __init__(self, link: Link, replica_acks: int) -> None:
+        """``replica_acks`` is how many replicas the service waits for."""
+        self._link = link
+        self._replica_acks = replica_acks
+
+    async def findings(self) -> list[Finding]:
+        """Return what the store's own settings put at risk, and whether data is known lost."""
+        found = await safety.look(self._link, _deadline(), self._replica_acks)
+        return [*found, await self._data()]
+
+    async def examine(self) -> Examination:
+        """Look at every key of every primary; what changes meanwhile may be missed."""
+        examination = Examination([])
+        for node in (await self._link.primaries(_deadline())).values():
+            cursor = "0"
+            while cursor:
+                words = ("SCAN", cursor, "COUNT", str(_KEYS_AT_ONCE))
+                after, names = await self._link.read_on(node, *words, deadline=_deadline())
+                found = await asyncio.gather(*(self._examine_key(node, name) for name in names))
+                _note(examination, names, found)
+                cursor = str(after) if int(after) else ""
+        return examination
+
+    async def _data(self) -> Finding:
+        """Tell what the markers say, without advancing them as a service does."""
+        lost = []
+        for tag, node in (await self._link.shards(_deadline())).items():
+            key = keys.marker_key(tag)
+            words = ("HGET", key, "lost_at_ms")
+            lost_at_ms = await self._link.read_on(node, *words, deadline=_deadline())
+            if lost_at_ms not in (None, "0"):
+                lost.append(f"{key}: lost at {keys.start_text(int(lost_at_ms) // 1000)}")
+        if lost:
+            return Finding("data", "warning", "; ".join(lost))
+        return Finding("data", "ok", "no loss is known")
+
+    async def _examine_key(self, node: Node, key: str) -> list[Ailment]:
+        """Return what is wrong with a key."""
+        if not _FAMILY.match(key):
+            return []
+        ailments = []
+        if await self._read(node, "PTTL", key) == -1:
+            ailments.append(Ailment.NO_TTL)
+        tagged = _TAGGED.fullmatch(key)
+        if not tagged or encode_id(unquote(tagged["tag"])) != tagged["tag"]:
+            return [*ailments, Ailment.WRONG_TAG]
+        if key.startswith("slot:"):
+            ailments += await self._examine_spot(node, key, tagged["tag"])
+        return ailments
+
+    async def _examine_spot(self, node: Node, key: str, tag: str) -> list[Ailment]:
+        """Return what is wrong with who has a spot."""
+        if await self._read(node, "TYPE", key) not in ("string", "none"):
+            return [Ailment.NO_OWNER]
+        owner = await self._read(node, "GET", key)
+        if owner is None:
+            return []
+        match = _OWNER.fullmatch(owner)
+        if not match:
+            return [Ailment.NO_OWNER]
+        record_key = f"{match['kind']}:{{{tag}}}:{match['suffix']}"
+        slot_field = "slot" if match["kind"] == "lease" else "current_slot"
+        slot, spot = await self._read(node, "HMGET", record_key, slot_field, "spot")
+        if f"{slot}#{spot}" == key.partition("}:")[2]:
+            return []
+        # It may have ended or moved since it was read; a record outlives what it holds.
+        if await self._read(node, "GET", key) != owner:
+            return []
+        return [Ailment.NO_RECORD if slot is None else Ailment.OTHER_SPOT]
+
+    async def _read(self, node: Node, *words: str) -> Any:
+        return await self._link.read_on(node, *words, deadline=_deadline())
+
+
+def _note(examination: Examination, names: list[str], found: list[list[Ailment]]) -> None:
+    for name, ailments in zip(names, found, strict=True):
+        examination.keys += 1
+        is_ours = _FAMILY.match(name) or _MARKER.fullmatch(name) or name == keys.FEED_KEY
+        examination.foreign += not is_ours
+        for ailment in ailments:
+            examination.complaint_count += 1
+            if len(examination.complaints) < _MOST_COMPLAINTS:
+                examination.complaints.append(Complaint(ailment, name))
+
+
+def _deadline() -> Deadline:
+    return Deadline.within(_CALL_TIMEOUT_S, None)
