@@ -294,7 +294,7 @@ def test_serve_prints_where_everything_can_be_reached(tmp_path: Path) -> None:
             if len(cells) == 4:
                 rows[cells[1]] = cells[2]
         with grpc.insecure_channel(rows["gRPC, operators"]) as channel:
-            for name in ("", "leasehold.v1.InventoryService"):
+            for name in ("", "leasehold.v1.InventoryService", "leasehold.v1.LeaseService"):
                 health_stub(channel).Check(health_pb2.HealthCheckRequest(service=name), timeout=5)
         with grpc.insecure_channel(rows["gRPC, partners"]) as channel:
             stub = pb_grpc.BookingServiceStub(channel)

@@ -7,11 +7,14 @@ import typer
 import leasehold
 from leasehold.cli.bookings import book, bookings, cancel, check
 from leasehold.cli.config import config
+from leasehold.cli.doctor import doctor
 from leasehold.cli.health import health
 from leasehold.cli.hold import hold
 from leasehold.cli.inventory import inventory
+from leasehold.cli.lease import lease
 from leasehold.cli.script import script
 from leasehold.cli.serve import serve
+from leasehold.cli.slot import slot
 
 app = typer.Typer(
     name="leasehold",
@@ -29,6 +32,9 @@ app.command()(book)
 app.command()(cancel)
 app.command()(bookings)
 app.add_typer(inventory)
+app.add_typer(lease)
+app.add_typer(slot)
+app.command()(doctor)
 app.command()(config)
 app.command()(script)
 

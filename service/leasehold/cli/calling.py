@@ -49,6 +49,23 @@ def show_slot_time(slot: Slot) -> str:
     return f"{show_time(start)} for {timedelta(seconds=slot.duration_s)}"
 
 
+def show_api_slot(slot: dict[str, Any]) -> list[tuple[str, str]]:
+    """Show a slot in the operators' API's JSON as names and values."""
+    duration = timedelta(seconds=int(slot["duration"].removesuffix("s")))
+    rows = [
+        ("merchant", slot["merchant_id"]),
+        ("service", slot["service_id"]),
+        ("slot", f"{show_api_time(slot['start_time'])} for {duration}"),
+    ]
+    fields = (("staff", "staff_id"), ("room", "room_id"), ("party", "party_size"))
+    return rows + [(label, str(slot[name])) for label, name in fields if name in slot]
+
+
+def show_api_time(text: str) -> str:
+    """Show a time in the API's JSON for people."""
+    return show_time(datetime.fromisoformat(text))
+
+
 def show_time(time: datetime) -> str:
     """Show a time for people."""
     return f"{time:%Y-%m-%d %H:%M:%S} UTC"

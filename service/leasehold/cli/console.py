@@ -1,7 +1,8 @@
 """What the commands share: where they write, how they end, and how they read settings."""
 
+import json
 import os
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -25,6 +26,11 @@ def details(title: str) -> Table:
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     return table
+
+
+def print_json(value: Any) -> None:
+    """Print what a program is to read, without colours and line breaks of the terminal's."""
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
 def fail(message: str, code: int) -> NoReturn:

@@ -1,6 +1,5 @@
 """``leasehold inventory``: load, show, drop."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +13,6 @@ from leasehold import bootstrap
 from leasehold.cli.calling import show_slot_time, show_time
 from leasehold.cli.console import (
     REFUSED,
-    UNAVAILABLE,
     UNUSABLE,
     details,
     err,
@@ -22,10 +20,9 @@ from leasehold.cli.console import (
     load_settings,
     out,
 )
+from leasehold.cli.storing import with_store
 from leasehold.feed.files import Feed
-from leasehold.model.errors import DeadlinePassedError, StoreUnavailableError
 from leasehold.model.inventory import Committed, Fault, FeedError, Staged
-from leasehold.model.store_url import hide_password
 from leasehold.settings import Settings
 from leasehold.store.redis_inventory import RedisInventory
 
@@ -117,22 +114,7 @@ def drop(
 
 
 def _with_store(settings: Settings, do: Callable[[RedisInventory], Awaitable[Answer]]) -> Answer:
-    async def run() -> Answer:
-        async with bootstrap.open_inventory(settings) as store:
-            return await do(store)
-
-    try:
-        return asyncio.run(run())
-    except StoreUnavailableError as error:
-        fail(f"The store at {_address(settings)} gave no answer: {error}", UNAVAILABLE)
-    except DeadlinePassedError:
-        fail(f"The store at {_address(settings)} gave no answer in time.", UNAVAILABLE)
-
-
-def _address(settings: Settings) -> str:
-    if settings.redis_url:
-        return hide_password(settings.redis_url)
-    return f"redis://127.0.0.1:{settings.embedded_port} (LEASEHOLD_REDIS_URL names no other)"
+    return with_store(settings, bootstrap.open_inventory, do)
 
 
 def _progress() -> Progress:

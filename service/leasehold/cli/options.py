@@ -23,6 +23,14 @@ Address = Annotated[
     str, typer.Option(envvar="LEASEHOLD_LISTEN", help="The partner listener to call.")
 ]
 DEFAULT_ADDRESS = "127.0.0.1:50051"
+OperatorAddress = Annotated[
+    str,
+    typer.Option(
+        "--address", envvar="LEASEHOLD_OPERATOR_LISTEN", help="The operators' listener to call."
+    ),
+]
+DEFAULT_OPERATOR_ADDRESS = "127.0.0.1:50052"
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, as the API has it.")]
 
 
 def slot_of(

@@ -1,0 +1,84 @@
+"""``leasehold doctor``."""
+
+from dataclasses import asdict
+
+import typer
+from rich.table import Table
+
+from leasehold import bootstrap
+from leasehold.cli import options
+from leasehold.cli.console import REFUSED, load_settings, out, print_json
+from leasehold.cli.storing import with_store
+from leasehold.model.complaint import Ailment, Examination
+from leasehold.model.finding import Finding
+from leasehold.store.doctor import Doctor
+
+REMEDIES = {
+    "version": "Use Redis or Valkey 6.2 or later.",
+    "permissions": "Allow the store's user the commands named, inside scripts too (ACL SETUSER).",
+    "eviction": "Set maxmemory-policy noeviction, and give Leasehold a store of its own.",
+    "persistence": "Turn the append-only file on (appendonly yes).",
+    "replicas": "Bring the replicas back, or lower LEASEHOLD_REPLICA_ACKS.",
+    "clock": "Let NTP set the clocks of the store's machine and of the pods.",
+    "data": "Find out who flushed or restarted it. Holds of that time may be granted twice until"
+    " LEASEHOLD_MAX_LEASE_S has passed; LEASEHOLD_QUARANTINE=on refuses meanwhile.",
+}
+"""What to do about each finding that is not ok."""
+CURES = {
+    Ailment.NO_TTL: "Leasehold writes no such key. Look who did; then: redis-cli DEL <key>",
+    Ailment.WRONG_TAG: "No call finds it. Look who wrote it; then: redis-cli DEL <key>",
+    Ailment.NO_OWNER: "It blocks its spot until it ends: redis-cli PTTL <key>. To free it now:"
+    " redis-cli DEL <key>",
+    Ailment.NO_RECORD: "The hold cannot be booked; it ends by itself: redis-cli PTTL <key>. To free"
+    " it now: redis-cli DEL <key>",
+    Ailment.OTHER_SPOT: "Its owner's record names another spot. Compare: redis-cli GET <key>, and"
+    " leasehold lease get. To free it now: redis-cli DEL <key>",
+}
+"""What to do about each kind of key that must not be."""
+
+
+def doctor(as_json: options.AsJson = False) -> None:
+    """Look for whatever is wrong with the store and its keys; repairs nothing.
+
+    Works on the store of LEASEHOLD_REDIS_URL, or else on this machine's embedded one.
+    Exit code 0: nothing is wrong; 1: something is; 3: no answer.
+    """
+
+    async def do(store: Doctor) -> tuple[list[Finding], Examination]:
+        return await store.findings(), await store.examine()
+
+    findings, examination = with_store(load_settings(), bootstrap.open_doctor, do)
+    ill = [each for each in findings if each.state != "ok"]
+    if as_json:
+        shown = [
+            {**asdict(each), "remedy": REMEDIES[each.name] if each in ill else ""}
+            for each in findings
+        ]
+        complaints = [
+            {**asdict(each), "remedy": CURES[each.ailment]} for each in examination.complaints
+        ]
+        print_json({"findings": shown, **asdict(examination), "complaints": complaints})
+    else:
+        _print(findings, examination)
+    if ill or examination.complaint_count:
+        raise typer.Exit(REFUSED)
+
+
+def _print(findings: list[Finding], examination: Examination) -> None:
+    table = Table("finding", "state", "detail", "remedy")
+    for each in findings:
+        remedy = "" if each.state == "ok" else REMEDIES[each.name]
+        table.add_row(each.name, each.state, each.detail, remedy)
+    out.print(table)
+    if examination.complaints:
+        table = Table("wrong", "key", "remedy")
+        for complaint in examination.complaints:
+            table.add_row(complaint.ailment, complaint.key, CURES[complaint.ailment])
+        out.print(table)
+    more = examination.complaint_count - len(examination.complaints)
+    if more:
+        out.print(f"and {more:,} more")
+    out.print(
+        f"Keys: {examination.keys:,}; wrong: {examination.complaint_count:,};"
+        f" not Leasehold's: {examination.foreign:,}"
+    )
