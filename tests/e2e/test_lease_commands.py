@@ -91,6 +91,10 @@ def test_lease_list_takes_states_and_times(service: Service) -> None:
     shown = ask(service, "lease", "list", "--merchant", "salon-1", "--service", "haircut")
     assert late in shown.stdout
     assert "Leases: " in shown.stdout
+    at = ("--address", str(service.told["operator_listen"]))
+    narrow = run("lease", "list", "--merchant", "salon-1", *at, extra={"COLUMNS": "80"})
+    assert late in narrow.stdout
+    assert "haircut 20" in narrow.stdout
     assert read(service, "lease", "list", "--merchant", "salon-2") == []
 
 

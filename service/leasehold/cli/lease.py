@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from leasehold.cli import options
 from leasehold.cli.calling import answer_of, granted, show_api_slot, show_api_time
@@ -92,14 +92,15 @@ def list_leases(
     found.sort(key=lambda each: (each["expire_time"], each["lease_id"]))
     if as_json:
         return print_json(found)
-    # Ids are for copying, so they are not cut.
-    table = Table("service", "slot", "spot", "state", "until", "remaining")
-    table.add_column("lease", no_wrap=True)
+    # Ids are for copying, so they are not cut, and the slot stands below.
+    longest = max((len(each["lease_id"]) for each in found), default=0)
+    lease_and_slot = Column("lease, slot", min_width=longest, overflow="fold")
+    table = Table(lease_and_slot, "spot", "state", "until", "remaining")
     for each in found:
         slot = dict(show_api_slot(each["slot"]))
         until = show_api_time(each["expire_time"])
-        numbers = (str(each["spot"]), _state(each), until, each["remaining"])
-        table.add_row(slot["service"], slot["slot"], *numbers, each["lease_id"])
+        what = f"{each['lease_id']}\n{slot['service']} {slot['slot']}"
+        table.add_row(what, str(each["spot"]), _state(each), until, each["remaining"])
     out.print(table)
     out.print(f"Leases: {len(found)}")
     return None
