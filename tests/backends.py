@@ -22,6 +22,7 @@ from leasehold.model.deadline import Deadline
 from leasehold.model.lease import CreateLease, CreateLeaseOutcome, LeaseTerms
 from leasehold.model.slot import Slot
 from leasehold.store import keys
+from leasehold.store.hooks import Hooks
 from leasehold.store.link import Link
 from leasehold.store.node import Limits, Node
 from leasehold.store.redis_inventory import RedisInventory
@@ -290,16 +291,14 @@ async def link_to(
 ) -> AsyncIterator[Link]:
     """Open a link as the service opens its own, with other limits."""
     counts = counts or Counts()
-    link = open_link(
-        url,
-        replace(LIMITS, **limits),
-        access,
-        on_resend=counts.add_resent,
+    hooks = Hooks(
         on_reconnect=counts.add_reconnect,
+        on_resend=counts.add_resent,
+        on_answer=counts.add_answer,
         on_shortfall=counts.add_shortfall,
         on_replica_wait=counts.replica_waits_s.append,
-        on_answer=counts.add_answer,
     )
+    link = open_link(url, replace(LIMITS, **limits), access, hooks)
     try:
         yield link
     finally:

@@ -24,8 +24,9 @@ from leasehold.rpc.v1.leases import LeaseServicer
 from leasehold.rpc.v2 import servicer as v2_servicer
 from leasehold.settings import Settings
 from leasehold.store.doctor import Doctor
+from leasehold.store.hooks import Hooks, tell_nobody
 from leasehold.store.link import Link
-from leasehold.store.node import Limits, tell_nobody
+from leasehold.store.node import Limits
 from leasehold.store.redis_inventory import RedisInventory
 from leasehold.store.redis_leases import RedisLeases
 from leasehold.store.redis_store import RedisStore
@@ -173,17 +174,15 @@ def _open_link(
         cert_file=settings.redis_cert_file,
         key_file=settings.redis_key_file,
     )
-    link = open_link(
-        url,
-        limits,
-        access,
-        on_resend=metrics.link_resent.inc,
+    hooks = Hooks(
         on_connect=on_connect,
         on_reconnect=metrics.link_reconnects.inc,
+        on_resend=metrics.link_resent.inc,
+        on_answer=metrics.script_seconds.observe,
         on_shortfall=metrics.replica_shortfalls.inc,
         on_replica_wait=metrics.replica_wait_seconds.observe,
-        on_answer=metrics.script_seconds.observe,
     )
+    link = open_link(url, limits, access, hooks)
     metrics.link_limit.set(settings.redis_max_in_flight)
     metrics.link_in_flight.set_function(lambda: link.in_flight)
     stack.push_async_callback(link.close)

@@ -25,6 +25,7 @@ from leasehold.model.errors import OverloadedError, StoreTrouble, StoreUnavailab
 from leasehold.model.lease import CreateLeaseStatus
 from leasehold.model.operators import ExtendLease, ReleaseLease
 from leasehold.store.acknowledger import Acknowledger
+from leasehold.store.hooks import NO_HOOKS
 from leasehold.store.topology import open_link
 
 ACKS: dict[str, Any] = {"replica_acks": 1, "replica_ack_timeout_s": 0.3}
@@ -323,8 +324,7 @@ async def test_another_process_confirms_nothing(servers: Servers) -> None:
         replicas=1,
         timeout_s=5,
         connect_timeout_s=5,
-        on_shortfall=list,
-        on_wait=lambda _: None,
+        hooks=NO_HOOKS,
     )
     assert await is_not_replicated(acknowledger.wait("lease:{m}:1", "0" * 40, soon()))
 

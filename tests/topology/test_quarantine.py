@@ -15,6 +15,7 @@ from leasehold.model.booking import BookingStatus, CreateBooking, UpdateBooking
 from leasehold.model.errors import QuarantinedError, StoreTrouble, StoreUnavailableError
 from leasehold.model.lease import CreateLease
 from leasehold.model.operators import ExtendLease
+from leasehold.store.hooks import Hooks
 from leasehold.store.markers import Guard, Markers
 from leasehold.store.redis_leases import RedisLeases
 from leasehold.store.redis_store import RedisStore
@@ -231,7 +232,7 @@ async def test_quarantine_looks_before_it_believes_a_connection_that_is_new(
 
     async with proxy_to(server.port) as proxy:
         limits = replace(LIMITS, connections=2)
-        link = open_link(proxy.url, limits, on_connect=connected)
+        link = open_link(proxy.url, limits, hooks=Hooks(on_connect=connected))
         only = pod(replace(backend, link=link))
         markers.append(only.marker)
         await only.marker.beat(soon())

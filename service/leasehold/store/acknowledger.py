@@ -14,6 +14,7 @@ from redis.exceptions import NoPermissionError, RedisError
 from leasehold.model.deadline import Deadline
 from leasehold.model.errors import StoreTrouble, StoreUnavailableError
 from leasehold.store import keys, trouble
+from leasehold.store.hooks import Hooks
 
 _RUN_ID = "run_id:"
 # An answer to WAIT that is later than its own limit by this much does not come.
@@ -59,16 +60,13 @@ class Acknowledger:
         replicas: int,
         timeout_s: float,
         connect_timeout_s: float,
-        on_shortfall: Callable[[], object],
-        on_wait: Callable[[float], object],
+        hooks: Hooks,
     ) -> None:
-        """``on_wait`` is called with the seconds of every wait, however it ended."""
         self._make_connection = make_connection
         self._replicas = replicas
         self._timeout_s = timeout_s
         self._connect_timeout_s = connect_timeout_s
-        self._on_shortfall = on_shortfall
-        self._on_wait = on_wait
+        self._hooks = hooks
         # WAIT takes 0 for ever.
         self._question = _pack("WAIT", replicas, max(1, round(timeout_s * 1000)))
         self._waiting: list[_Waiter] = []
@@ -102,9 +100,9 @@ class Acknowledger:
             pass
         finally:
             self._callers -= 1
-        self._on_wait(time.monotonic() - began_at_s)
+        self._hooks.on_replica_wait(time.monotonic() - began_at_s)
         if found:
-            self._on_shortfall()
+            self._hooks.on_shortfall()
             raise StoreUnavailableError(found)
 
     async def close(self) -> None:

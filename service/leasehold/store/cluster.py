@@ -16,6 +16,7 @@ from leasehold.model.address import Address
 from leasehold.model.deadline import Deadline
 from leasehold.model.errors import DeadlinePassedError, StoreTrouble, StoreUnavailableError
 from leasehold.store import trouble
+from leasehold.store.hooks import Hooks
 from leasehold.store.lane import NeverSentError, pause_s
 from leasehold.store.node import Node, Word
 
@@ -60,20 +61,18 @@ class Cluster:
     It waits until the slot has arrived.
 
     ``draw_map`` asks some of the nodes that it is given, and others that it knows, who owns what.
-    ``make_node`` returns a node that is not connected yet. ``on_resend`` is called whenever a
-    command is sent again.
+    ``make_node`` returns a node that is not connected yet.
     """
 
     def __init__(
         self,
         draw_map: Callable[[Iterable[Address]], Awaitable[Map]],
         make_node: Callable[[Address], Node],
-        *,
-        on_resend: Callable[[], object],
+        hooks: Hooks,
     ) -> None:
         self._draw_map = draw_map
         self._make_node = make_node
-        self._on_resend = on_resend
+        self._on_resend = hooks.on_resend
         self._map = _NOTHING_KNOWN
         self._nodes: dict[Address, Node] = {}
         self._tags: dict[Address, str] = {}

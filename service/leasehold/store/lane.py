@@ -13,6 +13,7 @@ from leasehold.model.errors import StoreTrouble, StoreUnavailableError
 from leasehold.store import trouble
 from leasehold.store.acknowledger import ask_run_id
 from leasehold.store.conversation import Command, Conversation
+from leasehold.store.hooks import Hooks
 
 _FIRST_PAUSE_S = 0.02
 _LONGEST_PAUSE_S = 0.1
@@ -45,16 +46,14 @@ class Lane:
         *,
         timeout_s: float,
         connect_timeout_s: float,
-        on_connect: Callable[[], object],
-        on_reconnect: Callable[[], object],
+        hooks: Hooks,
         knows_server: bool = False,
     ) -> None:
         """With ``knows_server`` commands carry the run id of the process that they went to."""
         self._make_connection = make_connection
         self._timeout_s = timeout_s
         self._connect_timeout_s = connect_timeout_s
-        self._on_connect = on_connect
-        self._on_reconnect = on_reconnect
+        self._hooks = hooks
         self._knows_server = knows_server
         self._run_id = ""
         self._waiting: list[Command] = []
@@ -129,9 +128,9 @@ class Lane:
             self._refuse_waiting(error)
             return None
         self._failed_attempts = 0
-        self._on_connect()
+        self._hooks.on_connect()
         if self._had_connection:
-            self._on_reconnect()
+            self._hooks.on_reconnect()
         self._had_connection = True
         return connection
 

@@ -10,8 +10,9 @@ from redis.exceptions import NoScriptError
 from leasehold.model.deadline import Deadline
 from leasehold.model.errors import OverloadedError, StoreUnavailableError
 from leasehold.store import trouble
+from leasehold.store.hooks import NO_HOOKS, Hooks
 from leasehold.store.lane import NeverSentError, pause_s
-from leasehold.store.node import Limits, Node, Word, tell_nobody
+from leasehold.store.node import Limits, Node, Word
 from leasehold.store.scripts import Script
 
 Reply = list[Any]
@@ -58,24 +59,12 @@ class Nodes(Protocol):
 
 
 class Link:
-    """Runs scripts on the store; what may be sent again, and how often, is decided here.
+    """Runs scripts on the store; what may be sent again, and how often, is decided here."""
 
-    ``on_resend`` is called whenever a command is sent again, ``on_answer`` with the seconds from
-    asking to the answer that counts, and the name of the script.
-    """
-
-    def __init__(
-        self,
-        nodes: Nodes,
-        limits: Limits,
-        *,
-        on_resend: Callable[[], object] = tell_nobody,
-        on_answer: Callable[[float, str], object] = tell_nobody,
-    ) -> None:
+    def __init__(self, nodes: Nodes, limits: Limits, hooks: Hooks = NO_HOOKS) -> None:
         self._nodes = nodes
         self._limits = limits
-        self._on_resend = on_resend
-        self._on_answer = on_answer
+        self._hooks = hooks
         self._pausing = 0
 
     @property
@@ -102,7 +91,7 @@ class Link:
             except NoScriptError:
                 # Restarted, promoted or flushed. EVAL runs the script and leaves it loaded.
                 found = await ask(("EVAL", script.source, *words), deadline, keys[0], promises)
-            self._on_answer(time.monotonic() - asked_at_s, script.name)
+            self._hooks.on_answer(time.monotonic() - asked_at_s, script.name)
             return found
 
         reply: Reply = await self._repeat(
@@ -188,7 +177,7 @@ class Link:
                     raise
             if was_sent:
                 await self._pause(pause)
-                self._on_resend()
+                self._hooks.on_resend()
 
     async def _pause(self, pause: float) -> None:
         self._pausing += 1

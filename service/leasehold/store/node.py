@@ -12,6 +12,7 @@ from leasehold.model.deadline import Deadline
 from leasehold.model.errors import DeadlinePassedError
 from leasehold.store.acknowledger import Acknowledger
 from leasehold.store.conversation import Command, Prelude
+from leasehold.store.hooks import NO_HOOKS, Hooks
 from leasehold.store.lane import Lane
 
 Word = str | int
@@ -38,17 +39,10 @@ class Limits:
     """Longest wait for them."""
 
 
-def tell_nobody(*_: object) -> None:
-    """Take part in no counting."""
-
-
 class Node:
     """One server, or whichever its address leads to now, over a few connections.
 
-    ``make_connection`` returns a connection of redis-py that is not connected yet. ``on_connect``
-    is called whenever there is a new connection, before anything is asked on it, ``on_reconnect``
-    when it took the place of a lost one, ``on_shortfall`` whenever too few replicas have what was
-    promised, ``on_replica_wait`` with the seconds of every wait for them.
+    ``make_connection`` returns a connection of redis-py that is not connected yet.
     """
 
     def __init__(
@@ -56,11 +50,7 @@ class Node:
         address: str,
         make_connection: Callable[[], AbstractConnection],
         limits: Limits,
-        *,
-        on_connect: Callable[[], object] = tell_nobody,
-        on_reconnect: Callable[[], object] = tell_nobody,
-        on_shortfall: Callable[[], object] = tell_nobody,
-        on_replica_wait: Callable[[float], object] = tell_nobody,
+        hooks: Hooks = NO_HOOKS,
     ) -> None:
         self.address = address
         """Where it is, for people; no password."""
@@ -69,8 +59,7 @@ class Node:
                 make_connection,
                 timeout_s=limits.timeout_s,
                 connect_timeout_s=limits.connect_timeout_s,
-                on_connect=on_connect,
-                on_reconnect=on_reconnect,
+                hooks=hooks,
                 knows_server=limits.replica_acks > 0,
             )
             for _ in range(limits.connections)
@@ -82,8 +71,7 @@ class Node:
                 replicas=limits.replica_acks,
                 timeout_s=limits.replica_ack_timeout_s,
                 connect_timeout_s=limits.connect_timeout_s,
-                on_shortfall=on_shortfall,
-                on_wait=on_replica_wait,
+                hooks=hooks,
             )
 
     @property

@@ -23,9 +23,9 @@ from leasehold.model.inventory import CheckAvailabilityOutcome, CheckAvailabilit
 from leasehold.model.lease import CreateLease, CreateLeaseOutcome, CreateLeaseStatus, LeaseTerms
 from leasehold.model.slot import Slot
 from leasehold.store import keys, scripts
+from leasehold.store.hooks import tell_nobody
 from leasehold.store.link import Link
 from leasehold.store.marker import Runner
-from leasehold.store.node import tell_nobody
 
 # Stands where a digest would, and is none: digests have 26 characters.
 _NOBODY = "nobody"

@@ -27,8 +27,9 @@ from leasehold.model import store_url
 from leasehold.model.address import Address
 from leasehold.model.store_url import StoreUrl
 from leasehold.store.cluster import Cluster, Map
+from leasehold.store.hooks import NO_HOOKS, Hooks
 from leasehold.store.link import Link
-from leasehold.store.node import Limits, Node, tell_nobody
+from leasehold.store.node import Limits, Node
 
 _PRIMARY = "master"
 
@@ -51,39 +52,22 @@ def open_link(
     url: str,
     limits: Limits,
     access: Access | None = None,
-    *,
-    on_resend: Callable[[], object] = tell_nobody,
-    on_connect: Callable[[], object] = tell_nobody,
-    on_reconnect: Callable[[], object] = tell_nobody,
-    on_shortfall: Callable[[], object] = tell_nobody,
-    on_replica_wait: Callable[[float], object] = tell_nobody,
-    on_answer: Callable[[float, str], object] = tell_nobody,
+    hooks: Hooks = NO_HOOKS,
 ) -> Link:
     """Return a link to the store of a URL; it connects when there is something to ask.
 
-    ``on_resend`` is called whenever a command is sent again, ``on_connect`` whenever there is a new
-    connection, before anything is asked on it, ``on_reconnect`` when it took the place of a lost
-    one, ``on_shortfall`` whenever too few replicas have what was promised, ``on_replica_wait`` with
-    the seconds of every wait for them, ``on_answer`` with the seconds that a script took and its
-    name. Raises ValueError for a URL that is none.
+    Raises ValueError for a URL that is none.
     """
     parsed, access = store_url.parse(url), access or Access()
     options = _options(parsed, limits, access)
-    make_node = functools.partial(
-        Node,
-        limits=limits,
-        on_connect=on_connect,
-        on_reconnect=on_reconnect,
-        on_shortfall=on_shortfall,
-        on_replica_wait=on_replica_wait,
-    )
-    make_link = functools.partial(Link, limits=limits, on_resend=on_resend, on_answer=on_answer)
+    make_node = functools.partial(Node, limits=limits, hooks=hooks)
+    make_link = functools.partial(Link, limits=limits, hooks=hooks)
     match parsed.shape:
         case "cluster":
             cluster = Cluster(
                 functools.partial(_map_cluster, parsed, options),
                 lambda at: make_node(str(at), functools.partial(_connection, parsed, at, options)),
-                on_resend=on_resend,
+                hooks,
             )
             return make_link(cluster)
         case "sentinel":
