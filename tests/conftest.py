@@ -7,6 +7,14 @@ from tests.backends import Backend, FakeClock, cluster_backend, fake_backend, re
 from tests.clusters import Cluster, cluster
 from tests.servers import REAL_SERVERS, RedisServer, check_ttls
 
+# Files of these folders take longest, above all by waiting.
+_FIRST = ("topology", "torture", "model")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest: files run side by side, and should end together."""
+    items.sort(key=lambda item: item.path.parent.name not in _FIRST)
+
 
 @pytest.fixture(scope="session")
 def real_servers() -> Iterator[dict[str, RedisServer]]:
