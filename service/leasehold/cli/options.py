@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from leasehold.cli.values import parse_duration, parse_time
-from leasehold.model.slot import Slot
+from leasehold.client import Slot, slot_at
 
 Merchant = Annotated[str, typer.Option(help="Merchant id.")]
 Service = Annotated[str, typer.Option(help="Service id.")]
@@ -43,11 +43,11 @@ def slot_of(
     party_size: int,
 ) -> Slot:
     """Return the slot that a command line names."""
-    return Slot(
-        merchant_id=merchant,
-        service_id=service,
-        start_s=int(start.timestamp()),
-        duration_s=int(duration.total_seconds()),
+    return slot_at(
+        merchant,
+        service,
+        start,
+        duration,
         staff_id=staff,
         room_id=room,
         party_size=party_size,
