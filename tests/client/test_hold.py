@@ -5,6 +5,7 @@ import pytest
 from tests.clients import (
     ADA,
     FIVE_MINUTES,
+    asked,
     client_of,
     operators_of,
     port_of,
@@ -130,7 +131,7 @@ async def test_hold_cancelled_before_its_answer_is_given_back(service: Service) 
 
 async def test_a_booked_hold_is_not_given_back(service: Service) -> None:
     """The booking stands after leaving; booked twice it is the same one."""
-    slot = slot_of("flo")
+    slot, released = slot_of("flo"), asked(service, "ReleaseLease")
     async with client_of(service) as client:
         async with client.hold(slot, FIVE_MINUTES) as hold:
             booked = await hold.book(ADA)
@@ -139,6 +140,7 @@ async def test_a_booked_hold_is_not_given_back(service: Service) -> None:
         assert await client.get_booking_status(booked.booking_id) is BookingStatus.CONFIRMED
         assert hold.booking == booked
 
+    assert asked(service, "ReleaseLease") == released
     lease = await shown(service, hold.lease_id)
     assert (lease.state, lease.booking_id) == (LeaseState.CONSUMED, booked.booking_id)
 

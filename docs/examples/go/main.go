@@ -34,11 +34,11 @@ func main() {
 	start := flag.String("start", "2027-03-01T10:00:00Z", "start of the slot")
 	flag.Parse()
 
-	credentials, err := mutualTLS(*caFile, *certFile, *keyFile)
+	mutual, err := mutualTLS(*caFile, *certFile, *keyFile)
 	if err != nil {
 		log.Fatal(err)
 	}
-	connection, err := grpc.NewClient(*address, grpc.WithTransportCredentials(credentials))
+	connection, err := grpc.NewClient(*address, grpc.WithTransportCredentials(mutual))
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -11,7 +11,7 @@ import grpc
 from google.protobuf.message import Message
 
 from leasehold.client.access import Access, open_channel, read_address
-from leasehold.client.errors import CallError, NoAnswerError, call_error
+from leasehold.client.errors import CallError, call_error
 
 _FIRST_BACKOFF_S = 0.05
 _LONGEST_BACKOFF_S = 1.0
@@ -20,6 +20,7 @@ _MOST_DOUBLINGS = 10
 # What is told by the service itself with a time to come back. The same codes by gRPC alone mean a
 # message that is too large, or the end of our own time.
 _ONLY_WITH_RETRY_INFO = ("RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED")
+# The other side cancels calls when its drain runs out of time.
 _PASSING = ("UNAVAILABLE", "CANCELLED")
 
 OpenStub = Callable[[grpc.aio.Channel], Any]
@@ -80,13 +81,6 @@ class Connection:
             )
         except grpc.aio.AioRpcError as error:
             raise call_error(str(self._at), error) from None
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if task is None or task.cancelling():
-                raise
-            # gRPC raises the same when the other side has ended the call, as it does at the end
-            # of a drain; nobody here has cancelled anything.
-            raise NoAnswerError(f"{self._at} ended the call", "CANCELLED") from None
 
 
 def wait_before_retry_s(error: CallError, attempt: int) -> float | None:
