@@ -19,14 +19,17 @@ Duration = Annotated[
 Staff = Annotated[str, typer.Option(help="Staff id.")]
 Room = Annotated[str, typer.Option(help="Room id.")]
 PartySize = Annotated[int, typer.Option(help="Seats asked for.")]
+_WITH = " TLS and tokens: LEASEHOLD_CLIENT_CA_FILE and others, see docs/security.md."
 Address = Annotated[
-    str, typer.Option(envvar="LEASEHOLD_LISTEN", help="The partner listener to call.")
+    str, typer.Option(envvar="LEASEHOLD_LISTEN", help=f"The partner listener to call.{_WITH}")
 ]
 DEFAULT_ADDRESS = "127.0.0.1:50051"
 OperatorAddress = Annotated[
     str,
     typer.Option(
-        "--address", envvar="LEASEHOLD_OPERATOR_LISTEN", help="The operators' listener to call."
+        "--address",
+        envvar="LEASEHOLD_OPERATOR_LISTEN",
+        help=f"The operators' listener to call.{_WITH}",
     ),
 ]
 DEFAULT_OPERATOR_ADDRESS = "127.0.0.1:50052"

@@ -28,6 +28,8 @@ from leasehold.model.operators import LeaseState
 from leasehold.model.slot import Slot
 
 DEFAULT_TIMEOUT_S = 5.0
+# How this API refuses; it has no field for that.
+_REFUSALS = ("FAILED_PRECONDITION", "OUT_OF_RANGE")
 
 Done = TypeVar("Done")
 
@@ -134,7 +136,7 @@ class Operators:
         try:
             return read(await self._ask(name, request))
         except CallError as error:
-            if error.code != "FAILED_PRECONDITION":
+            if error.code not in _REFUSALS:
                 raise
             return Refused(error.reason, error.details)
 

@@ -10,7 +10,8 @@ from leasehold.model.booking import BookingStatus
 from leasehold.model.slot import Slot
 
 
-@dataclass(frozen=True, slots=True)
+# Not shown as text, so that no log and no traceback names anybody.
+@dataclass(frozen=True, slots=True, repr=False)
 class Person:
     """Who books."""
 
