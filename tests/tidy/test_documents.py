@@ -96,8 +96,9 @@ def test_commands_of_the_documents_exist() -> None:
             r"^```sh\n(.*?)^```", (ROOT / document).read_text(), re.MULTILINE | re.DOTALL
         )
         for line in "".join(blocks).splitlines():
-            words = shlex.split(line, comments=True)
-            if words[:1] == ["leasehold"] and words[1] != "--version":
+            # Other programs' commands may go on over several lines.
+            words = shlex.split(line, comments=True) if line.startswith("leasehold ") else []
+            if words[1:] and words[1] != "--version":
                 command = [word for word in words[1:3] if not word.startswith("-")]
                 shown = subprocess.run(
                     [sys.executable, "-m", "leasehold", *command, "--help"],
