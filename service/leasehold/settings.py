@@ -4,13 +4,14 @@ import difflib
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import platformdirs
 from pydantic import AfterValidator, Field, FilePath, SecretStr, ValidationError, model_validator
-from pydantic_settings import SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from leasehold import options
+from leasehold.client_settings import ClientSettings
 from leasehold.listeners import ListenerSettings
 from leasehold.model import store_url
 from leasehold.model.address import LAST_PORT
@@ -34,6 +35,7 @@ def _check_findings(text: str) -> str:
     return text
 
 
+Kind = TypeVar("Kind", bound=BaseSettings)
 Seconds = float
 _FINDINGS = f"any of {', '.join(FINDING_NAMES)}, with commas between"
 
@@ -206,47 +208,68 @@ class SettingsError(Exception):
 
 def load() -> Settings:
     """Read the settings from the environment; SettingsError names every fault at once."""
+    return _load(Settings)
+
+
+def load_client() -> ClientSettings:
+    """Read what a command calls with; SettingsError names every fault at once."""
+    return _load(ClientSettings)
+
+
+def _load(kind: type[Kind]) -> Kind:
     try:
-        return Settings()
+        return kind()
     except ValidationError as error:
-        faults = [line for fault in error.errors() for line in _explain(fault).split("\n")]
+        faults = [line for each in error.errors() for line in _explain(each, kind).split("\n")]
         raise SettingsError(faults) from None
 
 
-def _explain(fault: Mapping[str, Any]) -> str:
+def _explain(fault: Mapping[str, Any], kind: type[BaseSettings]) -> str:
     why = str(fault["msg"]).removeprefix("Value error, ")
     if not fault["loc"]:
         return why
     name = str(fault["loc"][0])
+    variable = variables(kind)[name]
     # The value stays out of it where it may hold a password.
-    given = "" if name in _SECRETS else f"={os.environ.get(PREFIX + name.upper(), '')!r}"
-    return f"{PREFIX}{name.upper()}{given}: {why}; allowed: {allowed(name)}"
+    given = "" if name in _SECRETS else f"={os.environ.get(variable, '')!r}"
+    return f"{variable}{given}: {why}; allowed: {allowed(name, kind)}"
 
 
-def allowed(name: str) -> str:
+def variables(kind: type[BaseSettings]) -> dict[str, str]:
+    """Return the environment variable of each option of a kind."""
+    prefix = kind.model_config["env_prefix"]
+    return {name: prefix + name.upper() for name in kind.model_fields}
+
+
+def allowed(name: str, kind: type[BaseSettings] = Settings) -> str:
     """Say in words what a setting takes."""
-    return str(_extra(name)["allowed"])
+    return str(_extra(name, kind)["allowed"])
 
 
-def default(name: str) -> str:
+def default(name: str, kind: type[BaseSettings] = Settings) -> str:
     """Say in words what a setting is when nobody sets it."""
-    value = _extra(name).get("default", Settings.model_fields[name].default)
+    value = _extra(name, kind).get("default", kind.model_fields[name].default)
     return "not set" if value is None else _plain(value)
 
 
-def _extra(name: str) -> dict[str, Any]:
-    extra = Settings.model_fields[name].json_schema_extra
+def _extra(name: str, kind: type[BaseSettings]) -> dict[str, Any]:
+    extra = kind.model_fields[name].json_schema_extra
     assert isinstance(extra, dict), f"{name} says nothing about what it allows"
     return extra
 
 
 def unknown_names(environment: Mapping[str, str]) -> Iterator[tuple[str, str | None]]:
     """Yield each LEASEHOLD_... name that is no setting, and the setting it may have meant."""
-    known = [PREFIX + name.upper() for name in Settings.model_fields]
+    known = known_names()
     for name in sorted(environment):
         if name.startswith(PREFIX) and name not in known:
             close = difflib.get_close_matches(name, known, n=1)
             yield name, close[0] if close else None
+
+
+def known_names() -> list[str]:
+    """Return every variable that means something, to a service or to a command."""
+    return [*variables(Settings).values(), *variables(ClientSettings).values()]
 
 
 def shown(settings: Settings) -> dict[str, str]:

@@ -77,7 +77,7 @@ def test_lease_get_extend_release_show_what_has_become_of_it(service: Service) -
         service, "lease", "extend", lease_id, "--until", until.isoformat(), "--reason", "INC-4"
     )
     assert refused.returncode == 1
-    assert "Not extended: FAILED_PRECONDITION. The lease was given back." in refused.stderr
+    assert "Not extended: LEASE_RELEASED. The lease was given back." in refused.stderr
 
 
 def test_lease_list_takes_states_and_times(service: Service) -> None:

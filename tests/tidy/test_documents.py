@@ -5,8 +5,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from pydantic_settings import BaseSettings
 
 from leasehold import settings as settings_module
+from leasehold.client_settings import ClientSettings
 from leasehold.model.errors import StoreTrouble
 from leasehold.rpc.v1 import status as v1
 from leasehold.rpc.v2 import status
@@ -18,23 +20,24 @@ TRACKED = subprocess.run(
 ).stdout.split()
 
 
-def settings_table() -> str:
-    """Write the table of docs/configuration.md from the settings."""
+def settings_table(kind: type[BaseSettings]) -> str:
+    """Write a table of docs/configuration.md from the settings."""
     rows = [
-        f"| `{PREFIX}{name.upper()}` | {settings_module.default(name)} |"
-        f" {settings_module.allowed(name)} | {field.description} |"
-        for name, field in Settings.model_fields.items()
+        f"| `{variable}` | {settings_module.default(name, kind)} |"
+        f" {settings_module.allowed(name, kind)} | {kind.model_fields[name].description} |"
+        for name, variable in settings_module.variables(kind).items()
     ]
     return "\n".join(
         ["| variable | default | allowed | meaning |", "| --- | --- | --- | --- |", *rows]
     )
 
 
-def test_configuration_document_lists_every_setting_as_it_is() -> None:
+@pytest.mark.parametrize("kind", [Settings, ClientSettings])
+def test_configuration_document_lists_every_setting_as_it_is(kind: type[BaseSettings]) -> None:
     """Names, defaults, allowed values and meanings are those of the code."""
     text = (ROOT / "docs" / "configuration.md").read_text()
 
-    assert settings_table() in text
+    assert settings_table(kind) in text
 
 
 def test_every_setting_is_used() -> None:
@@ -46,7 +49,7 @@ def test_every_setting_is_used() -> None:
     )
     unused = [
         name
-        for name in Settings.model_fields
+        for name in (*Settings.model_fields, *ClientSettings.model_fields)
         if not re.search(rf"(?:settings|self)\.{name}\b|\"{name}\"", code)
     ]
     assert unused == []
@@ -54,7 +57,7 @@ def test_every_setting_is_used() -> None:
 
 def test_documents_name_no_setting_that_is_none() -> None:
     """Every LEASEHOLD_... name that people read about exists."""
-    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    known = set(settings_module.known_names())
     for name in [*TRACKED, "Makefile", "pyproject.toml"]:
         named = set(re.findall(rf"\b{PREFIX}[A-Z_]*[A-Z]\b", (ROOT / name).read_text()))
         assert named <= known, name
@@ -93,8 +96,9 @@ def test_commands_of_the_documents_exist() -> None:
             r"^```sh\n(.*?)^```", (ROOT / document).read_text(), re.MULTILINE | re.DOTALL
         )
         for line in "".join(blocks).splitlines():
-            words = shlex.split(line, comments=True)
-            if words[:1] == ["leasehold"] and words[1] != "--version":
+            # Other programs' commands may go on over several lines.
+            words = shlex.split(line, comments=True) if line.startswith("leasehold ") else []
+            if words[1:] and words[1] != "--version":
                 command = [word for word in words[1:3] if not word.startswith("-")]
                 shown = subprocess.run(
                     [sys.executable, "-m", "leasehold", *command, "--help"],

@@ -1,15 +1,14 @@
 """``leasehold check``, ``book``, ``cancel`` and ``bookings``."""
 
-import uuid
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
 from leasehold.cli import options
-from leasehold.cli.calling import add_slot, answer_of, granted, show_slot_time
+from leasehold.cli.calling import add_slot, ask_partners, granted, show_slot_time
 from leasehold.cli.console import details, out
-from leasehold.rpc.v2 import client
+from leasehold.client import Booked, Person
 
 User = Annotated[str, typer.Option(help="User id.")]
 
@@ -29,7 +28,7 @@ def check(
     Exit code 0: there is an answer; 2: the request is at fault; 3: no answer.
     """
     slot = options.slot_of(merchant, service, start, duration, staff, room, party_size)
-    count = answer_of(client.check_availability(address, slot))
+    count = ask_partners(address, lambda client: client.check_availability(slot))
     out.print(f"Free spots: {count}")
 
 
@@ -58,9 +57,12 @@ def book(
     Exit code 0: booked; 1: refused; 2: the request is at fault; 3: no answer.
     """
     slot = options.slot_of(merchant, service, start, duration, staff, room, party_size)
-    person = client.Person(user, given_name, family_name, telephone, email)
-    call = client.create_booking(address, slot, lease, token or str(uuid.uuid4()), person)
-    _print_booking("Booked", granted(answer_of(call), "Not booked"))
+    person = Person(user, given_name, family_name, telephone, email)
+    answer = ask_partners(
+        address,
+        lambda client: client.create_booking(slot, person, lease_id=lease, token=token),
+    )
+    _print_booking("Booked", granted(answer, "Not booked"))
 
 
 def cancel(
@@ -71,8 +73,8 @@ def cancel(
 
     Exit code 0: cancelled; 1: refused; 2: the request is at fault; 3: no answer.
     """
-    call = client.cancel_booking(address, booking)
-    _print_booking("Cancelled", granted(answer_of(call), "Not cancelled"))
+    answer = ask_partners(address, lambda client: client.cancel_booking(booking))
+    _print_booking("Cancelled", granted(answer, "Not cancelled"))
 
 
 def bookings(user: User, address: options.Address = options.DEFAULT_ADDRESS) -> None:
@@ -81,16 +83,16 @@ def bookings(user: User, address: options.Address = options.DEFAULT_ADDRESS) -> 
     Exit code 0: there is an answer; 2: the user is unknown; 3: no answer.
     """
     table = Table("booking", "merchant", "service", "slot", "state")
-    for each in answer_of(client.list_bookings(address, user)):
+    for each in ask_partners(address, lambda client: client.list_bookings(user)):
         slot = each.slot
         when = show_slot_time(slot)
-        table.add_row(each.booking_id, slot.merchant_id, slot.service_id, when, each.status)
+        table.add_row(each.booking_id, slot.merchant_id, slot.service_id, when, each.status.name)
     out.print(table)
 
 
-def _print_booking(title: str, booked: client.Booked) -> None:
+def _print_booking(title: str, booked: Booked) -> None:
     table = details(title)
     table.add_row("booking", booked.booking_id)
     add_slot(table, booked.slot)
-    table.add_row("state", booked.status)
+    table.add_row("state", booked.status.name)
     out.print(table)

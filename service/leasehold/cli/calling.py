@@ -1,33 +1,76 @@
 """How commands call a service, show slots, and end when they are refused."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from rich.table import Table
 
-from leasehold.cli.console import REFUSED, UNAVAILABLE, UNUSABLE, fail
-from leasehold.model.slot import Slot
-from leasehold.rpc.v2 import client
+from leasehold.cli.console import REFUSED, UNAVAILABLE, UNUSABLE, fail, load_client_settings
+from leasehold.client import (
+    Access,
+    AccessError,
+    CallError,
+    Client,
+    NoAnswerError,
+    Operators,
+    Refused,
+    Slot,
+)
+from leasehold.client.access import read_address
 
 Answer = TypeVar("Answer")
+Caller = TypeVar("Caller", Client, Operators)
 
 
-def answer_of(call: Coroutine[Any, Any, Answer]) -> Answer:
-    """Return what a call answers, or say why there is no answer and end."""
+def ask_partners(address: str, ask: Callable[[Client], Awaitable[Answer]]) -> Answer:
+    """Return what the partner listener answers, or say why there is no answer and end."""
+    return _ask(Client, address, ask)
+
+
+def ask_operators(address: str, ask: Callable[[Operators], Awaitable[Answer]]) -> Answer:
+    """Return what the operators' listener answers, or say why there is no answer and end."""
+    return _ask(Operators, address, ask)
+
+
+def _ask(kind: type[Caller], address: str, ask: Callable[[Caller], Awaitable[Answer]]) -> Answer:
+    access = _access()
+
+    async def run() -> Answer:
+        at = read_address(address).from_here()
+        async with kind(str(at), access=access) as caller:
+            return await ask(caller)
+
     try:
-        return asyncio.run(call)
-    except client.CallError as error:
+        return asyncio.run(run())
+    except NoAnswerError as error:
+        again = f"\nIt can be asked again by its name: {error.reference}" if error.reference else ""
+        fail(f"{error}{again}", UNAVAILABLE)
+    except CallError as error:
         fail(str(error), UNUSABLE if error.is_callers_fault else UNAVAILABLE)
+    except AccessError as error:
+        fail(f"This cannot be called: {error}", UNUSABLE)
     except (ValueError, OverflowError) as error:
         # A value that no message can carry: not Unicode, or too large a number.
         fail(f"This cannot be asked: {error}", UNUSABLE)
 
 
-def granted(answer: Answer | client.Refused, refusal: str) -> Answer:
+def _access() -> Access:
+    settings = load_client_settings()
+    return Access(
+        ca_file=settings.ca_file,
+        cert_file=settings.cert_file,
+        key_file=settings.key_file,
+        token_file=settings.token_file,
+        server_name=settings.server_name,
+        tls=False if settings.plaintext else None,
+    )
+
+
+def granted(answer: Answer | Refused, refusal: str) -> Answer:
     """Return what was granted, or say why it was refused and end."""
-    if isinstance(answer, client.Refused):
+    if isinstance(answer, Refused):
         fail(f"{refusal}: {answer.cause}. {answer.description}", REFUSED)
     return answer
 
@@ -47,23 +90,6 @@ def show_slot_time(slot: Slot) -> str:
     """Show when a slot is, for people."""
     start = datetime.fromtimestamp(slot.start_s, UTC)
     return f"{show_time(start)} for {timedelta(seconds=slot.duration_s)}"
-
-
-def show_api_slot(slot: dict[str, Any]) -> list[tuple[str, str]]:
-    """Show a slot in the operators' API's JSON as names and values."""
-    duration = timedelta(seconds=int(slot["duration"].removesuffix("s")))
-    rows = [
-        ("merchant", slot["merchant_id"]),
-        ("service", slot["service_id"]),
-        ("slot", f"{show_api_time(slot['start_time'])} for {duration}"),
-    ]
-    fields = (("staff", "staff_id"), ("room", "room_id"), ("party", "party_size"))
-    return rows + [(label, str(slot[name])) for label, name in fields if name in slot]
-
-
-def show_api_time(text: str) -> str:
-    """Show a time in the API's JSON for people."""
-    return show_time(datetime.fromisoformat(text))
 
 
 def show_time(time: datetime) -> str:

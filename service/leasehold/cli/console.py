@@ -2,14 +2,18 @@
 
 import json
 import os
-from typing import Any, NoReturn
+from collections.abc import Callable
+from typing import Any, NoReturn, TypeVar
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from leasehold import settings as settings_module
+from leasehold.client_settings import ClientSettings
 from leasehold.settings import Settings, SettingsError
+
+Loaded = TypeVar("Loaded")
 
 REFUSED = 1
 UNUSABLE = 2
@@ -44,7 +48,16 @@ def load_settings() -> Settings:
     for name, meant in settings_module.unknown_names(os.environ):
         hint = f"; did you mean {meant}?" if meant else ""
         err.print(f"Warning: {name} is not a setting{hint}", style="yellow", markup=False)
+    return _checked(settings_module.load)
+
+
+def load_client_settings() -> ClientSettings:
+    """Return what a command calls with, or say everything that is wrong with it and end."""
+    return _checked(settings_module.load_client)
+
+
+def _checked(load: Callable[[], Loaded]) -> Loaded:
     try:
-        return settings_module.load()
+        return load()
     except SettingsError as error:
         fail("\n".join(("These settings cannot be used:", *error.faults)), UNUSABLE)

@@ -11,8 +11,6 @@ from leasehold.model.address import Address
 
 _TIMEOUT_S = 3
 _OK = "[+]"
-# Who listens everywhere is asked here.
-_HERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - nothing is bound
 
 
 def health(
@@ -25,8 +23,7 @@ def health(
     Exit code 0: it does; 1: it does not, or does not answer.
     """
     settings = load_settings()
-    door, at = settings.door("ops_listen"), settings.address("ops_listen")
-    at = Address(_HERE.get(at.host, at.host), at.port)
+    door, at = settings.door("ops_listen"), settings.address("ops_listen").from_here()
     # Why it is not ready is told only to those who have a token, where there are any.
     readyz = "/readyz" if door.token_file else "/readyz?verbose"
     try:

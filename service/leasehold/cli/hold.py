@@ -1,16 +1,15 @@
 """``leasehold hold``."""
 
-import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import typer
 
 from leasehold.cli import options
-from leasehold.cli.calling import add_slot, answer_of, granted, show_time
+from leasehold.cli.calling import add_slot, ask_partners, granted, show_time
 from leasehold.cli.console import details, out
 from leasehold.cli.values import parse_duration
-from leasehold.rpc.v2 import client
+from leasehold.client import Held
 
 
 def hold(
@@ -36,8 +35,10 @@ def hold(
     """
     slot = options.slot_of(merchant, service, start, duration, staff, room, party_size)
     wanted_until = datetime.now(UTC) + length
-    call = client.create_lease(address, slot, reference or str(uuid.uuid4()), wanted_until)
-    held = granted(answer_of(call), "Not held")
+    answer = ask_partners(
+        address, lambda client: client.create_lease(slot, wanted_until, reference=reference)
+    )
+    held = granted(answer, "Not held")
     table = details("Held")
     table.add_row("lease", held.lease_id)
     add_slot(table, slot)
@@ -46,7 +47,7 @@ def hold(
     out.print(table)
 
 
-def _compared(held: client.Held, wanted_until: datetime) -> str:
+def _compared(held: Held, wanted_until: datetime) -> str:
     # The store keeps milliseconds, so anything nearer is the expiry asked for.
     if abs(held.expires_at - wanted_until) <= timedelta(milliseconds=1):
         return ""

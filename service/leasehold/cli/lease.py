@@ -1,17 +1,16 @@
 """``leasehold lease``: get, list, release, extend."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.table import Column, Table
 
 from leasehold.cli import options
-from leasehold.cli.calling import answer_of, granted, show_api_slot, show_api_time
+from leasehold.cli.calling import add_slot, ask_operators, granted, show_slot_time, show_time
 from leasehold.cli.console import UNUSABLE, details, fail, out, print_json
 from leasehold.cli.values import parse_duration, parse_time
-from leasehold.model.operators import LeaseState
-from leasehold.rpc.v1 import client
+from leasehold.client import LeaseEvent, LeaseState, Operators, ShownLease, Span
 
 LeaseId = Annotated[str, typer.Argument(help="Lease id.", metavar="LEASE")]
 Reason = Annotated[
@@ -40,22 +39,21 @@ def get(
 
     Exit code 0: shown; 2: unknown, or at fault; 3: no answer.
     """
-    found = answer_of(client.get_lease(address, lease_id))
+    found = ask_operators(address, lambda operators: operators.get_lease(lease_id))
     if as_json:
-        return print_json(found)
+        return print_json(found.json())
     table = details("Lease")
-    table.add_row("lease", found["lease_id"])
-    for name, value in show_api_slot(found["slot"]):
-        table.add_row(name, value)
-    table.add_row("spot", str(found["spot"]))
-    table.add_row("state", _state(found))
-    table.add_row("granted until", show_api_time(found["expire_time"]))
-    table.add_row("remaining", found["remaining"])
-    if "booking_id" in found:
-        table.add_row("booking", found["booking_id"])
-    table.add_row("reference", found["user_reference"])
-    for event in found["history"]:
-        table.add_row(_event_name(event), _event_text(event))
+    table.add_row("lease", found.lease_id)
+    add_slot(table, found.slot)
+    table.add_row("spot", str(found.spot))
+    table.add_row("state", found.state)
+    table.add_row("granted until", show_time(found.expires_at))
+    table.add_row("remaining", _show_remaining(found))
+    if found.booking_id:
+        table.add_row("booking", found.booking_id)
+    table.add_row("reference", found.reference)
+    for event in found.history:
+        table.add_row(event.kind, _show_event(event))
     out.print(table)
     return None
 
@@ -82,25 +80,31 @@ def list_leases(
 
     Exit code 0: listed; 2: the request is at fault; 3: no answer.
     """
-    states, starts = state or [], (starts_from, starts_before)
+    states, starts = state or [], Span(starts_from, starts_before)
     if expires_within is not None:
         if expires_before or state:
             fail("--expires-within says itself which state, and until when.", UNUSABLE)
         states, expires_before = [LeaseState.HELD], datetime.now(UTC) + expires_within
-    expires = (expires_from, expires_before)
-    found = answer_of(client.list_leases(address, merchant, service, states, starts, expires))
-    found.sort(key=lambda each: (each["expire_time"], each["lease_id"]))
+    expires = Span(expires_from, expires_before)
+
+    async def ask(operators: Operators) -> list[ShownLease]:
+        leases = operators.list_leases(
+            merchant, service_id=service, states=states, starts=starts, expires=expires
+        )
+        return [each async for each in leases]
+
+    found = ask_operators(address, ask)
+    found.sort(key=lambda each: (each.expires_at, each.lease_id))
     if as_json:
-        return print_json(found)
+        return print_json([each.json() for each in found])
     # Ids are for copying, so they are not cut, and the slot stands below.
-    longest = max((len(each["lease_id"]) for each in found), default=0)
+    longest = max((len(each.lease_id) for each in found), default=0)
     lease_and_slot = Column("lease, slot", min_width=longest, overflow="fold")
     table = Table(lease_and_slot, "spot", "state", "until", "remaining")
     for each in found:
-        slot = dict(show_api_slot(each["slot"]))
-        until = show_api_time(each["expire_time"])
-        what = f"{each['lease_id']}\n{slot['service']} {slot['slot']}"
-        table.add_row(what, str(each["spot"]), _state(each), until, each["remaining"])
+        what = f"{each.lease_id}\n{each.slot.service_id} {show_slot_time(each.slot)}"
+        until, remaining = show_time(each.expires_at), _show_remaining(each)
+        table.add_row(what, str(each.spot), each.state, until, remaining)
     out.print(table)
     out.print(f"Leases: {len(found)}")
     return None
@@ -117,13 +121,14 @@ def release(
 
     Exit code 0: the spot is free; 1: refused; 2: unknown, or at fault; 3: no answer.
     """
-    done = granted(answer_of(client.release_lease(address, lease_id, reason)), "Not released")
+    answer = ask_operators(address, lambda operators: operators.release_lease(lease_id, reason))
+    done = granted(answer, "Not released")
     if as_json:
-        return print_json(done)
+        return print_json(done.json())
     table = details("Released")
     table.add_row("lease", lease_id)
-    table.add_row("since", show_api_time(done["release_time"]))
-    table.add_row("reason", done["reason"])
+    table.add_row("since", show_time(done.released_at))
+    table.add_row("reason", done.reason)
     out.print(table)
     return None
 
@@ -145,30 +150,28 @@ def extend(
 
     Exit code 0: held; 1: refused; 2: unknown, or at fault; 3: no answer.
     """
-    call = client.extend_lease(address, lease_id, until, reason)
-    done = granted(answer_of(call), "Not extended")
+    answer = ask_operators(
+        address, lambda operators: operators.extend_lease(lease_id, until, reason)
+    )
+    done = granted(answer, "Not extended")
     if as_json:
-        return print_json(done)
+        return print_json(done.json())
     table = details("Held")
     table.add_row("lease", lease_id)
-    table.add_row("held until", show_api_time(done["expire_time"]))
-    renew = done.get("renew_time")
-    table.add_row("renew at", show_api_time(renew) if renew else "cannot be extended further")
-    table.add_row("at the latest until", show_api_time(done["latest_expire_time"]))
+    table.add_row("held until", show_time(done.expires_at))
+    renew_at = show_time(done.renew_at) if done.renew_at else "cannot be extended further"
+    table.add_row("renew at", renew_at)
+    table.add_row("at the latest until", show_time(done.latest_expires_at))
     out.print(table)
     return None
 
 
-def _state(found: dict[str, Any]) -> str:
-    return str(found["state"]).removeprefix("LEASE_STATE_").lower()
+def _show_remaining(lease: ShownLease) -> str:
+    return f"{lease.remaining.total_seconds():.3f}s"
 
 
-def _event_name(event: dict[str, Any]) -> str:
-    return str(event["kind"]).removeprefix("LEASE_EVENT_KIND_").lower()
-
-
-def _event_text(event: dict[str, Any]) -> str:
-    time = show_api_time(event["time"]) if "time" in event else "at a time not written down"
-    times = f", the last of {event['count']} times" if event["count"] > 1 else ""
-    reason = f": {event['reason']}" if "reason" in event else ""
+def _show_event(event: LeaseEvent) -> str:
+    time = show_time(event.at) if event.at else "at a time not written down"
+    times = f", the last of {event.count} times" if event.count > 1 else ""
+    reason = f": {event.reason}" if event.reason else ""
     return f"{time}{times}{reason}"

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from leasehold.cli.values import parse_duration, parse_time
-from leasehold.model.slot import Slot
+from leasehold.client import Slot, slot_at
 
 Merchant = Annotated[str, typer.Option(help="Merchant id.")]
 Service = Annotated[str, typer.Option(help="Service id.")]
@@ -19,14 +19,17 @@ Duration = Annotated[
 Staff = Annotated[str, typer.Option(help="Staff id.")]
 Room = Annotated[str, typer.Option(help="Room id.")]
 PartySize = Annotated[int, typer.Option(help="Seats asked for.")]
+_WITH = " TLS and tokens: LEASEHOLD_CLIENT_CA_FILE and others, see docs/security.md."
 Address = Annotated[
-    str, typer.Option(envvar="LEASEHOLD_LISTEN", help="The partner listener to call.")
+    str, typer.Option(envvar="LEASEHOLD_LISTEN", help=f"The partner listener to call.{_WITH}")
 ]
 DEFAULT_ADDRESS = "127.0.0.1:50051"
 OperatorAddress = Annotated[
     str,
     typer.Option(
-        "--address", envvar="LEASEHOLD_OPERATOR_LISTEN", help="The operators' listener to call."
+        "--address",
+        envvar="LEASEHOLD_OPERATOR_LISTEN",
+        help=f"The operators' listener to call.{_WITH}",
     ),
 ]
 DEFAULT_OPERATOR_ADDRESS = "127.0.0.1:50052"
@@ -43,11 +46,11 @@ def slot_of(
     party_size: int,
 ) -> Slot:
     """Return the slot that a command line names."""
-    return Slot(
-        merchant_id=merchant,
-        service_id=service,
-        start_s=int(start.timestamp()),
-        duration_s=int(duration.total_seconds()),
+    return slot_at(
+        merchant,
+        service,
+        start,
+        duration,
         staff_id=staff,
         room_id=room,
         party_size=party_size,

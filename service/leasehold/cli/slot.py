@@ -4,9 +4,8 @@ import typer
 from rich.table import Table
 
 from leasehold.cli import options
-from leasehold.cli.calling import answer_of, show_api_time
+from leasehold.cli.calling import ask_operators, show_time
 from leasehold.cli.console import out, print_json
-from leasehold.rpc.v1 import client
 
 slot = typer.Typer(
     name="slot", help="Slots: who is on them. Calls the operators' listener.", no_args_is_help=True
@@ -35,16 +34,15 @@ def inspect(
     Exit code 0: shown; 2: the inventory does not have it, or the request is at fault; 3: no answer.
     """
     wanted = options.slot_of(merchant, service, start, duration, staff, room, party_size)
-    found = answer_of(client.inspect_slot(address, wanted))
+    found = ask_operators(address, lambda operators: operators.inspect_slot(wanted))
     if as_json:
-        return print_json(found)
+        return print_json(found.json())
     table = Table("spot", "state", "until")
     table.add_column("lease or booking", no_wrap=True)
-    for spot in found.get("spots", ()):
-        state = "held" if "lease_id" in spot else "booked" if "booking_id" in spot else "free"
-        until = show_api_time(spot["end_time"]) if "end_time" in spot else ""
-        owner = spot.get("lease_id") or spot.get("booking_id", "")
-        table.add_row(str(spot["number"]), state, until, owner)
+    for spot in found.spots:
+        state = "held" if spot.lease_id else "booked" if spot.booking_id else "free"
+        until = show_time(spot.ends_at) if spot.ends_at else ""
+        table.add_row(str(spot.number), state, until, spot.lease_id or spot.booking_id)
     out.print(table)
-    out.print(f"Spots: {found.get('spot_count', 0)}, at {show_api_time(found['read_time'])}")
+    out.print(f"Spots: {found.spot_count}, at {show_time(found.read_at)}")
     return None

@@ -5,6 +5,8 @@ import re
 from typing import NamedTuple
 
 LAST_PORT = 65_535
+# Who listens everywhere is called here.
+_HERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - nothing is bound
 
 
 class Address(NamedTuple):
@@ -20,6 +22,10 @@ class Address(NamedTuple):
             return ipaddress.ip_address(self.host).is_loopback
         except ValueError:
             return self.host == "localhost"
+
+    def from_here(self) -> "Address":
+        """Return where a caller on this machine finds who listens there."""
+        return Address(_HERE.get(self.host, self.host), self.port)
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
