@@ -53,7 +53,8 @@ def get(
     table.add_row("remaining", found["remaining"])
     if "booking_id" in found:
         table.add_row("booking", found["booking_id"])
-    table.add_row("reference", found["user_reference"])
+    # One whose booking is nobody's any more has none.
+    table.add_row("reference", found.get("user_reference", ""))
     for event in found["history"]:
         table.add_row(_event_name(event), _event_text(event))
     out.print(table)
