@@ -100,6 +100,17 @@ async def test_forget_user_leaves_the_booking_and_nothing_of_the_user(backend: B
     assert await backend.store().list_bookings(user, soon()) is None
 
 
+async def test_forget_user_of_a_direct_booking_makes_no_key(backend: Backend) -> None:
+    """Where there is no lease there is none afterwards."""
+    user, slot = user_of(backend), await backend.slot()
+    assert (await book(backend, slot, None, "token-1", user)).status == "created"
+    before = await backend.dump()
+
+    assert len((await forget(backend, user)).booking_ids) == 1
+
+    assert (await backend.dump()).keys() == before.keys()
+
+
 async def test_forget_user_takes_every_booking_and_nobody_elses(backend: Backend) -> None:
     """Moved, cancelled and on other merchants: all are forgotten; other users keep theirs."""
     ada, bo = user_of(backend), user_of(backend, "bo")
