@@ -20,6 +20,8 @@ Reason = Annotated[
         help="Why, for the log and the lease's history: a ticket, say. Nothing about a person."
     ),
 ]
+# A table of more costs minutes, and nobody reads it.
+_MOST_ROWS = 1000
 Time = Annotated[datetime | None, typer.Option(parser=parse_time, metavar="TIME")]
 
 lease = typer.Typer(
@@ -90,20 +92,22 @@ def list_leases(
         states, expires_before = [LeaseState.HELD], datetime.now(UTC) + expires_within
     expires = (expires_from, expires_before)
     found = answer_of(client.list_leases(address, merchant, service, states, starts, expires))
-    found.sort(key=lambda each: (each["expire_time"], each["lease_id"]))
+    found.sort(key=lambda each: (datetime.fromisoformat(each["expire_time"]), each["lease_id"]))
     if as_json:
         return print_json(found)
     # Ids are for copying, so they are not cut, and the slot stands below.
-    longest = max((len(each["lease_id"]) for each in found), default=0)
+    shown = found[:_MOST_ROWS]
+    longest = max((len(each["lease_id"]) for each in shown), default=0)
     lease_and_slot = Column("lease, slot", min_width=longest, overflow="fold")
     table = Table(lease_and_slot, "spot", "state", "until", "remaining")
-    for each in found:
+    for each in shown:
         slot = dict(show_api_slot(each["slot"]))
         until = show_api_time(each["expire_time"])
         what = f"{each['lease_id']}\n{slot['service']} {slot['slot']}"
         table.add_row(what, str(each["spot"]), _state(each), until, each["remaining"])
     out.print(table)
-    out.print(f"Leases: {len(found)}")
+    more = len(found) - len(shown)
+    out.print(f"Leases: {len(found)}" + (f"; {more} more with --json" if more else ""))
     return None
 
 
