@@ -43,9 +43,10 @@ def forget(
 ) -> None:
     """Erase a person's data: their bookings stand, and nothing says any more whose they are.
 
-    Works on the store of LEASEHOLD_REDIS_URL, or else on this machine's embedded one. It may be
-    repeated. Exit code 0: nothing is left; 1: run it again in two minutes; 2: unknown, or at
-    fault; 3: no answer.
+    Works on the store of LEASEHOLD_REDIS_URL, or else on this machine's embedded one.
+    It may be repeated.
+    Exit code 0: nothing is left; 1: run it again in two minutes; 2: unknown, or at fault;
+    3: no answer.
     """
     if bool(user) == bool(booking):
         fail("Say --user or --booking.", UNUSABLE)
