@@ -128,7 +128,7 @@ class ReferenceLeases:
             spot=lease.spot,
             state=state,
             remaining_ms=lease.expires_at_ms - self.store.now_ms if is_held else 0,
-            reference=lease.reference,
+            reference="" if lease.is_forgotten else lease.reference,
             expires_at_ms=lease.expires_at_ms,
             created_at_ms=lease.created_at_ms,
             booking_id=ids.wire_id(named.merchant_id, lease.booking) if lease.booking else "",

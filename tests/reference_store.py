@@ -42,6 +42,8 @@ class Lease:
     extended_at_ms: int = 0
     extensions: int = 0
     extend_reason: str = ""
+    is_forgotten: bool = False
+    """Whether its booking is nobody's any more."""
 
 
 @dataclass
@@ -216,6 +218,19 @@ class ReferenceStore:
             and made.current_slot.start_s > self.now_ms // 1000
         ]
         return sorted(standing, key=lambda record: record.slot.start_s)
+
+    def forget_user(self, user_id: str, anonymous: bytes) -> list[str]:
+        """Let nothing tell who made the user's bookings, and return their ids."""
+        self.forget_what_has_ended()
+        mine = [it for it in self.bookings.items() if it[1].command.user_id == user_id]
+        for (merchant, suffix), made in mine:
+            command, spot = made.command, (made.current_slot, made.spot)
+            if self.owner(*spot) == f"booking {suffix} {_user(command)}":
+                self.owners[spot] = (f"booking {suffix} nobody", self.owners[spot][1])
+            if command.lease:
+                self.leases[merchant, command.lease.suffix].is_forgotten = True
+            made.command = replace(command, user_id=None, original=anonymous, additional_request="")
+        return sorted(made.command.booking_id for _, made in mine)
 
     async def ping(self, _deadline: Deadline) -> None:
         """Answer."""

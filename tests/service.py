@@ -132,12 +132,14 @@ def run(
     settings: Mapping[str, str] | None = None,
     cwd: Path | None = None,
     extra: Mapping[str, str] | None = None,
+    told: str | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """Run one command of the command line to its end."""
+    """Run one command of the command line to its end; ``told`` is its standard input."""
     return subprocess.run(
         [sys.executable, "-m", "leasehold", *arguments],
         env={**environment(**(settings or {})), "COLUMNS": "200", **(extra or {})},
         cwd=cwd,
+        input=told,
         capture_output=True,
         text=True,
         timeout=60,

@@ -18,12 +18,14 @@ from leasehold.model.finding import Finding
 from leasehold.rpc import server
 from leasehold.rpc.calls import CallInterceptor
 from leasehold.rpc.health import Health
+from leasehold.rpc.stored import without_person
 from leasehold.rpc.v0 import servicer as v0_servicer
 from leasehold.rpc.v1.inventory import InventoryServicer
 from leasehold.rpc.v1.leases import LeaseServicer
 from leasehold.rpc.v2 import servicer as v2_servicer
 from leasehold.settings import Settings
 from leasehold.store.doctor import Doctor
+from leasehold.store.eraser import Eraser
 from leasehold.store.hooks import Hooks, tell_nobody
 from leasehold.store.link import Link
 from leasehold.store.node import Limits
@@ -144,6 +146,13 @@ async def open_doctor(settings: Settings) -> AsyncIterator[Doctor]:
     """Open the configured store, or else this machine's embedded one, to be examined."""
     async with AsyncExitStack() as stack:
         yield Doctor(_open_link(settings, _store_url(settings), stack), settings.replica_acks)
+
+
+@asynccontextmanager
+async def open_eraser(settings: Settings) -> AsyncIterator[Eraser]:
+    """Open the configured store, or else this machine's embedded one, to forget people."""
+    async with AsyncExitStack() as stack:
+        yield Eraser(_open_link(settings, _store_url(settings), stack), without_person)
 
 
 def _store_url(settings: Settings) -> str:

@@ -34,8 +34,8 @@ def store() -> Iterator[RedisServer]:
 
 
 def examine(server: RedisServer) -> tuple[int, Any]:
-    """Return the exit code and the JSON of the doctor."""
-    ended = run("doctor", "--json", settings={"REDIS_URL": server.tester_url})
+    """Return the exit code and the JSON of the doctor, who has the service's rights."""
+    ended = run("doctor", "--json", settings={"REDIS_URL": server.url})
     assert ended.stdout, ended.stderr
     return ended.returncode, json.loads(ended.stdout)
 
@@ -96,7 +96,7 @@ def test_doctor_prints_tables_and_says_when_nobody_answers(store: RedisServer) -
     """For people there are tables; a store that is away has an exit code of its own."""
     with store.client() as client:
         client.set(f"slot:{{m}}:{SLOT}#3", "somebody", px=60_000)
-    shown = run("doctor", settings={"REDIS_URL": store.tester_url})
+    shown = run("doctor", settings={"REDIS_URL": store.url})
     assert "no_owner" in shown.stdout
     assert "Keys: 5; wrong: 1; not Leasehold's: 0" in shown.stdout
 

@@ -1,5 +1,6 @@
 """`leasehold lease` and `leasehold slot`, against a running service."""
 
+import asyncio
 import json
 import re
 import subprocess
@@ -9,7 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.service import Service, in_a_hundred_days, run, serving
+from tests.backends import TERMS, link_to, soon
+from tests.service import Service, in_a_hundred_days, now_ms, run, serving
+
+from leasehold.model import ids
+from leasehold.model.lease import CreateLease
+from leasehold.model.slot import Slot
+from leasehold.store.redis_store import RedisStore
 
 START = f"{in_a_hundred_days()}T10:00Z"
 
@@ -96,6 +103,29 @@ def test_lease_list_takes_states_and_times(service: Service) -> None:
     assert late in narrow.stdout
     assert "haircut 20" in narrow.stdout
     assert read(service, "lease", "list", "--merchant", "salon-2") == []
+
+
+def test_lease_list_of_very_many_shows_those_that_end_first(service: Service) -> None:
+    """A table has at most a thousand leases, and says how many more there are."""
+    at_ms = now_ms()
+
+    async def hold_many() -> None:
+        async with link_to(str(service.told["redis_url"])) as link:
+            store = RedisStore(link, TERMS)
+            for number in range(1001):
+                slot = Slot("salon-3", "haircut", at_ms // 1000 + 86_400, 1800, str(number))
+                command = CreateLease(slot, f"r-{number}", at_ms + 300_000 + number)
+                await store.create_lease(command, soon())
+
+    asyncio.run(hold_many())
+    last = ids.wire_id("salon-3", ids.lease_suffix("r-1000"))
+
+    shown = ask(service, "lease", "list", "--merchant", "salon-3")
+
+    assert "Leases: 1001; 1 more with --json" in shown.stdout
+    assert shown.stdout.count("salon-3.") == 1000
+    assert last not in shown.stdout
+    assert len(read(service, "lease", "list", "--merchant", "salon-3")) == 1001
 
 
 def test_slot_inspect_shows_who_is_on_it(service: Service) -> None:

@@ -1,76 +1,24 @@
 """docs/runbook.md: every alert has its section, and every command there works."""
 
-import os
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from tests.certificates import authority
-from tests.deploy.deployed_store import DEPLOY, DeployedStore, make_passwords
-from tests.servers import binary, free_port, poll
-from tests.service import Service, environment, serving
+from tests.deploy.deployed_store import DEPLOY, DeployedStore
+from tests.runbook import BLOCKS, ROOT, RUNBOOK, Place, opened
 
-ROOT = DEPLOY.parent
-RUNBOOK = (ROOT / "docs" / "runbook.md").read_text()
+from leasehold.model import ids
+
 # Spaces within numbers are narrow ones there.
 BENCHMARKS = re.sub(r"[^\S\n]", " ", (ROOT / "docs" / "benchmarks.md").read_text())
-PREAMBLE, *BLOCKS = re.findall(r"^```sh\n(.*?)^```", RUNBOOK, re.MULTILINE | re.DOTALL)
-
-
-class Place:
-    """A checkout with its secrets beside a running store and service, as the runbook assumes."""
-
-    def __init__(self, folder: Path, store: DeployedStore, service: Service) -> None:
-        self.folder, self.store = folder, store
-        self._settings = {
-            "LISTEN": service.address,
-            "OPS_LISTEN": str(service.told["ops_listen"]),
-            "REDIS_URL": f"redis://leasehold@127.0.0.1:{store.port}/0",
-            "REDIS_PASSWORD_FILE": str(folder / "deploy" / "secrets" / "leasehold"),
-        }
-        self._other_port = free_port()
-
-    def play(self, text: str) -> subprocess.CompletedProcess[str]:
-        """Run something of the runbook in a shell, at this test's addresses."""
-        here = (PREAMBLE + text).replace(
-            "redis.internal -p 6379", f"127.0.0.1 -p {self.store.port}"
-        )
-        here = here.replace("127.0.0.1:9464", self._settings["OPS_LISTEN"])
-        here = here.replace("127.0.0.1:50051", self._settings["LISTEN"])
-        # The server that reads a copy must not be older than the one that wrote it.
-        folders = [binary("redis7").parent, Path(sys.executable).parent, binary("redis62").parent]
-        return subprocess.run(
-            ["sh", "-c", here.replace("6380", str(self._other_port))],
-            env={
-                **environment(**self._settings),
-                "PATH": os.pathsep.join([*map(str, folders), os.environ["PATH"]]),
-            },
-            cwd=self.folder,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     """What the runbook's commands work on."""
-    folder = tmp_path_factory.mktemp("checkout")
-    shutil.copytree(DEPLOY / "redis", folder / "deploy" / "redis")
-    make_passwords(folder / "deploy" / "secrets")
-    certificate, key = authority(folder).issue("server")
-    certificate.rename(folder / "server.pem")
-    tls = {"TLS_CERT_FILE": str(folder / "server.pem"), "TLS_KEY_FILE": str(key)}
-    with DeployedStore("redis7", secrets=folder / "deploy" / "secrets") as store:
-        url = f"redis://leasehold@127.0.0.1:{store.port}/0"
-        with serving(REDIS_URL=url, REDIS_PASSWORD_FILE=store.password_file, **tls) as service:
-            poll("ready", lambda: service.http("/readyz")[0] == 200)
-            yield Place(folder, store, service)
+    with opened(tmp_path_factory.mktemp("checkout"), has_tls=True) as place:
+        yield place
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.split("\n")[0][:40])
@@ -114,6 +62,30 @@ def test_runbook_restores_a_copy_with_all_that_was_in_it(place: Place) -> None:
     with server, server.client() as client:
         assert client.get("slot:{m}:x#1") == "lease x"
         assert 0 < client.pttl("slot:{m}:x#1") <= ends_in_ms
+
+
+def test_runbook_erasing_leaves_nothing_in_the_files_of_the_store(place: Place) -> None:
+    """What has been forgotten is neither in the append-only file nor in the snapshot any more."""
+    owner, key = f"booking {ids.booking_suffix('v2', 't')} ", "slot:{m}:erased#1"
+    digest = ids.user_digest("ada")
+    (block,) = [block for block in BLOCKS if block.startswith("repair BGREWRITEAOF")]
+
+    def files_with_it() -> set[str]:
+        files = [path for path in place.store.directory.rglob("*") if path.is_file()]
+        return {path.suffix for path in files if digest.encode() in path.read_bytes()}
+
+    with place.store.client() as client:
+        client.set(key, owner + digest, px=600_000)
+        client.save()
+        assert files_with_it() == {".aof", ".rdb"}
+        client.set(key, f"{owner}nobody", keepttl=True)
+        for line in block.splitlines():
+            done = place.play(line)
+            assert done.returncode == 0, (line, done)
+        client.delete(key)
+
+    assert done.stdout.count(":ok") == 2
+    assert files_with_it() == set()
 
 
 def test_runbook_has_a_section_for_every_alert() -> None:

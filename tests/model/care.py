@@ -38,7 +38,7 @@ def lease_fields(lease: Lease) -> dict[str, str]:
     """Write what the record of a lease holds."""
     fields = {
         **slot_fields(lease.slot, lease.slot, lease.spot),
-        "reference": lease.reference,
+        "reference": "" if lease.is_forgotten else lease.reference,
         "availability_tag": f"at {lease.reference}",
         "expires_at_ms": str(lease.expires_at_ms),
         "created_at_ms": str(lease.created_at_ms),

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 from tests.backends import Backend, FakeClock, fake_backend, real_backend, soon
-from tests.model import care
+from tests.model import answers, care
 from tests.reference_leases import ReferenceLeases
 from tests.reference_store import ReferenceStore
 from tests.servers import RedisServer, poll
@@ -21,11 +21,13 @@ from tests.servers import RedisServer, poll
 from leasehold.model import booking, ids
 from leasehold.model.booking import BookingStatus, CreateBooking, UpdateBooking
 from leasehold.model.errors import StoreTrouble, StoreUnavailableError
-from leasehold.model.inventory import CheckAvailabilityOutcome, CheckAvailabilityStatus
 from leasehold.model.lease import CreateLease, CreateLeaseStatus, LeaseTerms
 from leasehold.model.slot import Slot
 from leasehold.store import keys
+from leasehold.store.eraser import Eraser
+from leasehold.store.hooks import tell_nobody
 
+NOBODYS = b"words of nobody's"
 HERE, ELSEWHERE = "salon {1}", "salon:2"
 STARTS_S = {"soon": 3, "later": 30, "far": 200, "farthest": 400}
 SLOTS = {start: (HERE, start, 0) for start in STARTS_S}
@@ -72,16 +74,8 @@ class Walk(RuleBasedStateMachine):
     probe_ms = 100
     tolerance_ms = 0
     is_strict = False
-    steps: tuple[str, ...] = (
-        "lease",
-        "book",
-        "book_leased",
-        "update",
-        "availability",
-        "get",
-        "list",
-        "wait",
-    )
+    steps: tuple[str, ...] = ("lease", "book", "book_leased", "update", "availability", "get")
+    steps += ("list", "wait", "forget")
 
     def __init__(self, opened: AbstractAsyncContextManager[Backend], tally: Tally) -> None:
         super().__init__()
@@ -92,6 +86,7 @@ class Walk(RuleBasedStateMachine):
         self.backend = self.run(self.stack.enter_async_context(opened))
         self.backend.is_strict = self.is_strict
         self.store = self.backend.store(self.terms)
+        self.eraser = Eraser(self.backend.link, lambda *_: NOBODYS)
         self.start()
 
     def start(self) -> None:
@@ -161,7 +156,7 @@ class Walk(RuleBasedStateMachine):
         outcome = self.hold(slot, f"probe {self.taken}", self.probe_ms)
         passed = any(counted_at_ms <= at < self.reference.now_ms for at in instants)
         if started_over == self.tally["started over"] and not passed:
-            assert outcome.status in _agreeing(count)
+            assert outcome.status in answers.agreeing(count)
 
     def do_get(self, draw: Draw) -> None:
         """Look at a booking."""
@@ -170,6 +165,17 @@ class Walk(RuleBasedStateMachine):
     def do_list(self, draw: Draw) -> None:
         """Look at all that a user has ahead."""
         self.ask("list_bookings", draw(USER))
+
+    def do_forget(self, draw: Draw) -> None:
+        """Let nothing tell any more who made a user's bookings."""
+        self.settle()
+        user = draw(USER)
+        expected = self.reference.forget_user(user, NOBODYS)
+        forgotten = self.run(self.eraser.forget_user(user, tell_nobody))
+        self.count("forget_user")
+        if not self.starts_over():
+            assert forgotten.booking_ids == expected
+            self.compare_keys()
 
     def do_care(self, draw: Draw) -> None:
         """Look at a lease, give it back or lengthen it, held or not."""
@@ -203,13 +209,18 @@ class Walk(RuleBasedStateMachine):
                 raise
             answer = expected
         self.count(f"{operation}: {getattr(expected, 'status', 'answered')}")
+        if not self.starts_over():
+            assert answers.in_any_order(answer) == answers.in_any_order(expected)
+            self.compare_keys()
+        return expected
+
+    def starts_over(self) -> bool:
+        """Begin anew if an answer was slow."""
         if self.was_slow():
             self.tally["started over"] += 1
             self.start()
-        else:
-            assert _in_any_order(answer) == _in_any_order(expected)
-            self.compare_keys()
-        return expected
+            return True
+        return False
 
     def count(self, what: str) -> None:
         """Note a step."""
@@ -433,15 +444,3 @@ class RealWalk(Walk):
     def was_slow(self) -> bool:
         """Tell whether the quiet time was over before the answer."""
         return bool(self.run(self.backend.now_ms()) >= self.reference.now_ms + self.quiet_ms)
-
-
-def _agreeing(count: CheckAvailabilityOutcome) -> set[str]:
-    """Return what CreateLease may answer to one who has counted the free spots."""
-    if count.status is not CheckAvailabilityStatus.COUNTED:
-        return {str(count.status)}
-    return {"created"} if count.count else {"start_too_soon", "slot_unavailable"}
-
-
-def _in_any_order(answer: Any) -> Any:
-    """Bookings that start together are listed in no order that anybody promises."""
-    return sorted(map(repr, answer)) if isinstance(answer, list) else answer

@@ -2,6 +2,7 @@ import re
 import shlex
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,17 @@ def test_links_lead_somewhere(document: str) -> None:
     assert [link for link in links if not (path.parent / link).exists()] == []
 
 
+@cache
+def help_of(*command: str) -> str:
+    """Return what a command says of itself; fail if there is none."""
+    return subprocess.run(
+        [sys.executable, "-m", "leasehold", *command, "--help"],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+
+
 def test_commands_of_the_documents_exist() -> None:
     """Every `leasehold` command and option in a document is one that the program has."""
     for document in TRACKED:
@@ -96,15 +108,12 @@ def test_commands_of_the_documents_exist() -> None:
             r"^```sh\n(.*?)^```", (ROOT / document).read_text(), re.MULTILINE | re.DOTALL
         )
         for line in "".join(blocks).splitlines():
+            words: list[str] = []
             # Other programs' commands may go on over several lines.
-            words = shlex.split(line, comments=True) if line.startswith("leasehold ") else []
+            if line.startswith("leasehold "):
+                words = shlex.split(line.partition(" | ")[0], comments=True)
             if words[1:] and words[1] != "--version":
                 command = [word for word in words[1:3] if not word.startswith("-")]
-                shown = subprocess.run(
-                    [sys.executable, "-m", "leasehold", *command, "--help"],
-                    check=True,
-                    capture_output=True,
-                    text=True,
-                ).stdout
+                shown = help_of(*command)
                 options = {word for word in words if word.startswith("--")}
                 assert all(option in shown for option in options), line

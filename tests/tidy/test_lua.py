@@ -4,6 +4,7 @@ from importlib.resources import files
 import pytest
 
 from leasehold.model.booking import CreateBookingStatus, UpdateBookingStatus
+from leasehold.model.forgetting import ForgetUserStatus
 from leasehold.model.inventory import CheckAvailabilityStatus, CommitStatus
 from leasehold.model.lease import CreateLeaseStatus
 from leasehold.model.operators import ExtendLeaseStatus, InspectSlotStatus, ReleaseLeaseStatus
@@ -20,6 +21,7 @@ OUTCOMES = {
     "inspect_slot": list(InspectSlotStatus),
     "index_booking": ["not_needed", "indexed"],
     "forget_booking": ["kept", "forgotten"],
+    "forget_user": list(ForgetUserStatus),
     "check_availability": list(CheckAvailabilityStatus),
     "stage_spots": ["staged"],
     "commit_spots": list(CommitStatus),

@@ -17,6 +17,8 @@ from leasehold.model.booking import BookingStatus, CreateBooking, UpdateBooking
 from leasehold.model.errors import StoreTrouble, StoreUnavailableError
 from leasehold.model.lease import CreateLease, CreateLeaseStatus
 from leasehold.model.operators import ExtendLease, ReleaseLease
+from leasehold.store.eraser import Eraser
+from leasehold.store.hooks import tell_nobody
 
 BUSY_SCRIPT = "while true do end"
 
@@ -97,6 +99,19 @@ async def test_out_of_memory_lets_a_booking_be_cancelled(backend: Backend) -> No
     assert (await store.update_booking(cancel, soon())).status == "updated"
     assert await backend.owner(wanted.slot) is None
     await backend.redis.config_set("maxmemory", "0")
+
+
+async def test_out_of_memory_lets_a_user_be_forgotten(backend: Backend) -> None:
+    """To erase somebody's data needs no room."""
+    direct = CreateBooking(await backend.slot(), "token", "v2", "ada", b"o" * 999, None, "w" * 999)
+    assert (await backend.store().create_booking(direct, soon())).status == "created"
+    await backend.redis.config_set("maxmemory", "1")
+    assert await trouble_of(backend, await command(backend)) is StoreTrouble.OUT_OF_MEMORY
+
+    forgotten = await Eraser(backend.link, lambda *_: b"").forget_user("ada", tell_nobody)
+    await backend.redis.config_set("maxmemory", "0")
+    assert forgotten.booking_ids == [direct.booking_id]
+    assert ids.user_digest("ada") not in str(await backend.dump())
 
 
 async def test_out_of_memory_lets_a_lease_be_extended_and_released(backend: Backend) -> None:

@@ -8,6 +8,7 @@ import leasehold
 from leasehold.cli.bookings import book, bookings, cancel, check
 from leasehold.cli.config import config
 from leasehold.cli.doctor import doctor
+from leasehold.cli.forget import forget
 from leasehold.cli.health import health
 from leasehold.cli.hold import hold
 from leasehold.cli.inventory import inventory
@@ -35,6 +36,7 @@ app.add_typer(inventory)
 app.add_typer(lease)
 app.add_typer(slot)
 app.command()(doctor)
+app.command()(forget)
 app.command()(config)
 app.command()(script)
 

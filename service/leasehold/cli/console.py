@@ -7,6 +7,7 @@ from typing import Any, NoReturn, TypeVar
 
 import typer
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from leasehold import settings as settings_module
@@ -30,6 +31,16 @@ def details(title: str) -> Table:
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     return table
+
+
+def progress() -> Progress:
+    """Return what shows how far something has come, if anybody watches.
+
+    Nobody watches a log, and a job that says nothing has gone well.
+    """
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    off = not err.is_interactive
+    return Progress(*columns, TimeElapsedColumn(), console=err, transient=True, disable=off)
 
 
 def print_json(value: Any) -> None:

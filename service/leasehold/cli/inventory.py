@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import Progress
 from rich.table import Table
 
 from leasehold import bootstrap
@@ -19,6 +19,7 @@ from leasehold.cli.console import (
     fail,
     load_settings,
     out,
+    progress,
 )
 from leasehold.cli.storing import with_store
 from leasehold.feed.files import Feed
@@ -49,13 +50,13 @@ def load(
     Exit code 0: all of it; 1: but for what is reported; 2: nothing of it; 3: no answer.
     """
     settings = load_settings()
-    with _progress() as progress:
+    with progress() as shown:
         try:
             staged, committed = _with_store(
-                settings, lambda store: _load(store, files, settings.max_slot_s, strict, progress)
+                settings, lambda store: _load(store, files, settings.max_slot_s, strict, shown)
             )
         except FeedError as error:
-            progress.stop()
+            shown.stop()
             fail(str(error), UNUSABLE)
     _report_faults(staged.faults, staged.fault_count)
     out.print(_loaded_table(staged, committed))
@@ -117,13 +118,6 @@ def _with_store(settings: Settings, do: Callable[[RedisInventory], Awaitable[Ans
     return with_store(settings, bootstrap.open_inventory, do)
 
 
-def _progress() -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    # Nobody watches a log, and a job that says nothing has gone well.
-    off = not err.is_interactive
-    return Progress(*columns, TimeElapsedColumn(), console=err, transient=True, disable=off)
-
-
 def _report_faults(faults: list[Fault], count: int) -> None:
     for fault in faults[:_MOST_LINES]:
         err.print(f"{fault.place} {fault.reason}", style="yellow")
@@ -132,22 +126,22 @@ def _report_faults(faults: list[Fault], count: int) -> None:
 
 
 async def _load(
-    store: RedisInventory, files: list[Path], max_slot_s: float, strict: bool, progress: Progress
+    store: RedisInventory, files: list[Path], max_slot_s: float, strict: bool, shown: Progress
 ) -> tuple[Staged, Committed]:
     # To read the files may take minutes, and a store that is away is better known before.
     await store.reach()
-    progress.add_task("reading", total=None)
+    shown.add_task("reading", total=None)
     feed = Feed(files, max_slot_s)
-    entries = progress.add_task("entries staged", total=feed.count)
-    staged = await store.stage(feed.items(), lambda done: progress.update(entries, completed=done))
+    entries = shown.add_task("entries staged", total=feed.count)
+    staged = await store.stage(feed.items(), lambda done: shown.update(entries, completed=done))
     if strict and staged.fault_count:
         _report_faults(staged.faults, staged.fault_count)
         raise FeedError("Nothing was loaded, because entries are at fault (--strict).")
-    days = progress.add_task("days committed", total=None)
+    days = shown.add_task("days committed", total=None)
     committed = await store.commit(
         staged,
         feed.generated_at_ms,
-        lambda done, of: progress.update(days, completed=done, total=of),
+        lambda done, of: shown.update(days, completed=done, total=of),
     )
     return staged, committed
 

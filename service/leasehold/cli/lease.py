@@ -19,6 +19,8 @@ Reason = Annotated[
         help="Why, for the log and the lease's history: a ticket, say. Nothing about a person."
     ),
 ]
+# A table of more costs minutes, and nobody reads it.
+_MOST_ROWS = 1000
 Time = Annotated[datetime | None, typer.Option(parser=parse_time, metavar="TIME")]
 
 lease = typer.Typer(
@@ -98,15 +100,17 @@ def list_leases(
     if as_json:
         return print_json([each.json() for each in found])
     # Ids are for copying, so they are not cut, and the slot stands below.
-    longest = max((len(each.lease_id) for each in found), default=0)
+    shown = found[:_MOST_ROWS]
+    longest = max((len(each.lease_id) for each in shown), default=0)
     lease_and_slot = Column("lease, slot", min_width=longest, overflow="fold")
     table = Table(lease_and_slot, "spot", "state", "until", "remaining")
-    for each in found:
+    for each in shown:
         what = f"{each.lease_id}\n{each.slot.service_id} {show_slot_time(each.slot)}"
         until, remaining = show_time(each.expires_at), _show_remaining(each)
         table.add_row(what, str(each.spot), each.state, until, remaining)
     out.print(table)
-    out.print(f"Leases: {len(found)}")
+    more = len(found) - len(shown)
+    out.print(f"Leases: {len(found)}" + (f"; {more} more with --json" if more else ""))
     return None
 
 

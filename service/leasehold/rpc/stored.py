@@ -4,6 +4,8 @@ The original is kept in the words of the version that made the booking; what can
 over it. Messages of payment have the same numbers in both versions.
 """
 
+from typing import Any
+
 from leasehold.generated.ext.maps.booking.partner.v0 import booking_service_pb2 as v0
 from leasehold.generated.ext.maps.booking.partner.v2 import booking_service_pb2 as v2
 from leasehold.model.booking import BookingRecord, BookingStatus
@@ -80,3 +82,28 @@ def _v0_from_v2(made: v2.Booking) -> v0.Booking:
     if made.HasField("payment_information"):
         booking.payment_information.MergeFromString(made.payment_information.SerializeToString())
     return booking
+
+
+def without_person(api: str, original: bytes) -> bytes:
+    """Return what stays of a booking's original when its person is to be forgotten.
+
+    Its id, its slot as it was booked and the state of its payment, which GetBookingStatus tells;
+    whatever else there is, or will be, is taken for personal.
+    """
+    if api == "v0":
+        legacy = v0.Booking.FromString(original)
+        left = v0.Booking(booking_id=legacy.booking_id)
+        _keep_payment_state(legacy, left)
+        return left.SerializeToString()
+    made = v2.CreateBookingResponse.FromString(original).booking
+    kept = v2.Booking(booking_id=made.booking_id, slot=made.slot, status=made.status)
+    _keep_payment_state(made, kept)
+    response = v2.CreateBookingResponse(booking=kept)
+    response.DiscardUnknownFields()
+    return response.SerializeToString()
+
+
+def _keep_payment_state(made: v2.Booking | v0.Booking, kept: v2.Booking | v0.Booking) -> None:
+    if made.HasField("payment_information"):
+        state: Any = made.payment_information.prepayment_status
+        kept.payment_information.prepayment_status = state

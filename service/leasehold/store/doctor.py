@@ -5,6 +5,8 @@ import re
 from typing import Any
 from urllib.parse import unquote
 
+from redis.exceptions import ResponseError
+
 from leasehold.model.complaint import Ailment, Complaint, Examination
 from leasehold.model.deadline import Deadline
 from leasehold.model.finding import Finding
@@ -65,20 +67,22 @@ class Doctor:
         """Return what is wrong with a key."""
         if not _FAMILY.match(key):
             return []
+        tagged = _TAGGED.fullmatch(key)
+        if not tagged or encode_id(unquote(tagged["tag"])) != tagged["tag"]:
+            # Nothing more is asked: the service's user may not read every such key.
+            return [Ailment.WRONG_TAG]
         ailments = []
         if await self._read(node, "PTTL", key) == -1:
             ailments.append(Ailment.NO_TTL)
-        tagged = _TAGGED.fullmatch(key)
-        if not tagged or encode_id(unquote(tagged["tag"])) != tagged["tag"]:
-            return [*ailments, Ailment.WRONG_TAG]
         if key.startswith("slot:"):
-            ailments += await self._examine_spot(node, key, tagged["tag"])
+            try:
+                ailments += await self._examine_spot(node, key, tagged["tag"])
+            except ResponseError:
+                ailments.append(Ailment.NO_OWNER)  # It, or a record, is of another type.
         return ailments
 
     async def _examine_spot(self, node: Node, key: str, tag: str) -> list[Ailment]:
         """Return what is wrong with who has a spot."""
-        if await self._read(node, "TYPE", key) not in ("string", "none"):
-            return [Ailment.NO_OWNER]
         owner = await self._read(node, "GET", key)
         if owner is None:
             return []

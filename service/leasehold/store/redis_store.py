@@ -27,10 +27,10 @@ from leasehold.store.hooks import tell_nobody
 from leasehold.store.link import Link
 from leasehold.store.marker import Runner
 
-# Stands where a digest would, and is none: digests have 26 characters.
-_NOBODY = "nobody"
+NOBODY = "nobody"
+"""Stands where a digest would, and is none: digests have 26 characters."""
+OLDER_THAN_ANY_CALL_MS = 120_000
 _MERCHANT_UNKNOWN = "merchant_unknown"
-_OLDER_THAN_ANY_CALL_MS = 120_000
 _BOOKING_FIELDS = ("api", "original", "status", "current_slot")
 
 
@@ -108,7 +108,7 @@ class RedisStore:
         """Book the slot for the user; see lua/create_booking.lua for the answers."""
         slot, lease, terms = command.slot, command.lease, self._terms
         merchant_id = command.merchant_id
-        user = ids.user_digest(command.user_id) if command.user_id else _NOBODY
+        user = ids.user_digest(command.user_id) if command.user_id else NOBODY
         lease_suffix = lease.suffix if lease else ""
         if slot and command.user_id:
             end = (slot.start_ms, slot.duration_s * 1000)
@@ -249,7 +249,7 @@ class RedisStore:
         if owner == user:
             return _booking_record(reference.merchant_id, record)
         if owner is None:
-            arguments: list[str | int] = [booking_id, _OLDER_THAN_ANY_CALL_MS]
+            arguments: list[str | int] = [booking_id, OLDER_THAN_ANY_CALL_MS]
             await self._link.run(self._forget_booking, [index_key], arguments, deadline)
         return None
 
@@ -261,7 +261,7 @@ class RedisStore:
         user, start_ms, duration_ms = await self._link.read(
             "HMGET", key, *fields, deadline=deadline
         )
-        if user in (None, _NOBODY):
+        if user in (None, NOBODY):
             return
         new_start_ms = int(start_ms) if command.start_s is None else command.start_s * 1000
         if command.duration_s is not None:

@@ -122,6 +122,10 @@ class _PasswordFile(CredentialProvider):
         password = self._path.read_text(encoding="utf-8").strip()
         return (self._username, password) if self._username else (password,)
 
+    async def get_credentials_async(self) -> tuple[str] | tuple[str, str]:
+        # redis-py would do the same, and write into people's terminals that it does.
+        return self.get_credentials()
+
 
 def _transport(url: StoreUrl, access: Access) -> dict[str, Any]:
     if url.socket:
