@@ -7,6 +7,8 @@ from typing import Any
 import grpc
 from google.protobuf import json_format
 
+from leasehold.generated.leasehold.v1 import feed_service_pb2 as feed_pb
+from leasehold.generated.leasehold.v1 import feed_service_pb2_grpc as feed_grpc
 from leasehold.generated.leasehold.v1 import lease_service_pb2 as pb
 from leasehold.generated.leasehold.v1 import lease_service_pb2_grpc as pb_grpc
 from leasehold.model.operators import LeaseState
@@ -88,19 +90,41 @@ async def inspect_slot(address: str, slot: Slot) -> Json:
     return await _call(address, lambda stub: stub.InspectSlot(request, timeout=_TIMEOUT_S))
 
 
+async def list_events(address: str, merchant_id: str, after: str) -> Json | Refused:
+    """Return a page of a merchant's events after the one of a token. Raises CallError."""
+    request = feed_pb.ListEventsRequest(merchant_id=merchant_id, page_token=after)
+    try:
+        return await _call(
+            address,
+            lambda stub: stub.ListEvents(request, timeout=_TIMEOUT_S),
+            feed_grpc.FeedServiceStub,
+        )
+    except CallError as error:
+        return _refused(error)
+
+
 async def _change(address: str, ask: Callable[[Any], Awaitable[Any]]) -> Json | Refused:
     try:
         return await _call(address, ask)
     except CallError as error:
-        if error.code is not grpc.StatusCode.FAILED_PRECONDITION:
-            raise
-        return Refused(error.code.name, error.details)
+        return _refused(error)
 
 
-async def _call(address: str, ask: Callable[[Any], Awaitable[Any]]) -> Json:
+def _refused(error: CallError) -> Refused:
+    """Return what a refusal says, or raise what is none."""
+    if error.code not in (grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.OUT_OF_RANGE):
+        raise error
+    return Refused(error.code.name, error.details)
+
+
+async def _call(
+    address: str,
+    ask: Callable[[Any], Awaitable[Any]],
+    stub: Callable[[grpc.aio.Channel], Any] = pb_grpc.LeaseServiceStub,
+) -> Json:
     async with grpc.aio.insecure_channel(address, options=_OPTIONS) as channel:
         try:
-            answer = await ask(pb_grpc.LeaseServiceStub(channel))
+            answer = await ask(stub(channel))
         except grpc.aio.AioRpcError as error:
             raise CallError(address, error) from None
     shown: Json = json_format.MessageToDict(answer, preserving_proto_field_name=True)
