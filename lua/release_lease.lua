@@ -3,6 +3,7 @@
 -- ARGV[1]  lease_suffix  string   26 characters
 -- ARGV[2]  slot_prefix   string   what precedes the slot in the slot keys of this merchant
 -- ARGV[3]  reason        string   why, 1-200 bytes
+-- ARGV[4]  events        string   where events are noted, and how many for how long (lua/README.md); empty for nowhere
 -- Returns {status, ...} in order of precedence:
 --   lease_unknown                                no such lease is remembered
 --   lease_consumed                               it became a booking, which may be cancelled
@@ -22,6 +23,7 @@ local lease_key = KEYS[1]
 local lease_suffix = ARGV[1]
 local slot_prefix = ARGV[2]
 local reason = ARGV[3]
+local events = ARGV[4]
 
 local now = now_ms()
 
@@ -38,7 +40,17 @@ local spot_key, is_owner = spot_of(slot_prefix, slot, spot, lease_suffix)
 if not is_owner then
   return {'lease_expired'}
 end
+if events ~= '' then
+--@include meet_events
+  meet_events(events)
+end
 -- Frees before it writes, so that it works on a store that is out of memory.
 redis.call('DEL', spot_key)
 redis.call('HSET', lease_key, 'released_at_ms', format_ms(now), 'release_reason', reason)
+if events ~= '' then
+--@include note_event
+--@include forget_expiry
+  forget_expiry(events, lease_suffix, slot .. '#' .. spot)
+  note_event(events, 'released', {'lease', lease_suffix, 'spot', slot .. '#' .. spot, 'reason', reason})
+end
 return {'released', now, reason}

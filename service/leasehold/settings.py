@@ -111,6 +111,12 @@ class Settings(ListenerSettings):
         " with strict, those that `leasehold inventory load` brought.",
         json_schema_extra=allow("open or strict"),
     )
+    feed_max_events: int = count(
+        0, 0, 10_000_000, "Events kept for each merchant, for FeedService; with 0 there are none."
+    )
+    feed_retention_s: Seconds = seconds(
+        7 * _DAY_S, 60, 366 * _DAY_S, "How long they are kept after the last was noted or read."
+    )
     unready_after_s: Seconds = seconds(
         5, 0, 3600, "How long the store may be away before health and readiness turn."
     )
@@ -168,6 +174,12 @@ class Settings(ListenerSettings):
                 f" {PREFIX}MAX_LEASE_S ({number(self.max_lease_s)});"
                 " the first must not be the larger"
             )
+        if self.feed_max_events and self.feed_retention_s < self.max_lease_s:
+            yield (
+                f"{PREFIX}FEED_RETENTION_S ({number(self.feed_retention_s)}) is below"
+                f" {PREFIX}MAX_LEASE_S ({number(self.max_lease_s)});"
+                " the end of a lease could be forgotten before it is noticed"
+            )
 
     def _store_contradictions(self) -> Iterator[str]:
         """Yield what is set of the store's access and would not be used, or not work."""
@@ -192,6 +204,8 @@ class Settings(ListenerSettings):
             retention_ms=round(self.lease_retention_s * 1000),
             booking_retention_ms=round(self.booking_retention_s * 1000),
             max_life_ms=round(self.max_lease_life_s * 1000),
+            max_events=self.feed_max_events,
+            event_retention_ms=round(self.feed_retention_s * 1000),
         )
 
 

@@ -4,6 +4,7 @@ from importlib.resources import files
 import pytest
 
 from leasehold.model.booking import CreateBookingStatus, UpdateBookingStatus
+from leasehold.model.events import ListEventsStatus
 from leasehold.model.inventory import CheckAvailabilityStatus, CommitStatus
 from leasehold.model.lease import CreateLeaseStatus
 from leasehold.model.operators import ExtendLeaseStatus, InspectSlotStatus, ReleaseLeaseStatus
@@ -18,6 +19,7 @@ OUTCOMES = {
     "release_lease": list(ReleaseLeaseStatus),
     "extend_lease": list(ExtendLeaseStatus),
     "inspect_slot": list(InspectSlotStatus),
+    "list_events": list(ListEventsStatus),
     "index_booking": ["not_needed", "indexed"],
     "forget_booking": ["kept", "forgotten"],
     "check_availability": list(CheckAvailabilityStatus),
