@@ -161,11 +161,13 @@ end
 if events ~= '' then
 --@include note_event
 --@include forget_expiry
+--@include keep_events
   local spot_name = slot .. '#' .. spot
   if lease_suffix ~= '' then
     forget_expiry(events, lease_suffix, spot_name)
     note_event(events, 'consumed', {'lease', lease_suffix, 'booking', booking_suffix, 'spot', spot_name})
   end
   note_event(events, 'booking_created', {'booking', booking_suffix, 'spot', spot_name})
+  keep_events(events)
 end
 return {'created', slot}

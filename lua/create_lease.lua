@@ -125,6 +125,7 @@ if expired then
 --@include note_expired
 --@include note_event
 --@include await_expiry
+--@include keep_events
   local spot_name, ends_at = slot .. '#' .. spot, format_ms(expires_at_ms)
   note_expired(events, expired)
   if await_expiry(events, lease_suffix, spot_name, ends_at) == 0 then
@@ -132,5 +133,6 @@ if expired then
     note_event(events, 'expired', {'lease', lease_suffix, 'spot', spot_name})
   end
   note_event(events, 'held', {'lease', lease_suffix, 'spot', spot_name, 'until', ends_at})
+  keep_events(events)
 end
 return {'created', expires_at_ms, expires_at_ms - now}

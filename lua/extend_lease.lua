@@ -75,8 +75,10 @@ redis.call('PEXPIREAT', lease_key, format_ms(granted_ms + retention_ms))
 if events ~= '' then
 --@include note_event
 --@include await_expiry
+--@include keep_events
   local spot_name, ends_at = slot .. '#' .. spot, format_ms(granted_ms)
   await_expiry(events, lease_suffix, spot_name, ends_at)
   note_event(events, 'extended', {'lease', lease_suffix, 'spot', spot_name, 'until', ends_at, 'reason', reason})
+  keep_events(events)
 end
 return {'extended', granted_ms, granted_ms - now, latest_ms}

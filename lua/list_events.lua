@@ -16,6 +16,7 @@
 --@include now_ms
 --@include find_expired
 --@include note_expired
+--@include keep_events
 
 local events_key = KEYS[1]
 local after = ARGV[1]
@@ -26,8 +27,14 @@ local lease_prefix = ARGV[5]
 
 local now = now_ms()
 
--- Before the page is read: the stream may lose its oldest events by it, and the one that was told last among them.
-note_expired(events, find_expired(events, 50, now, slot_prefix, lease_prefix))
+local expired = find_expired(events, 50, now, slot_prefix, lease_prefix)
+note_expired(events, expired)
+-- Events last while somebody reads them, or a week in which nothing happens would look like a loss. Seldom written.
+local retention_ms, remaining_ms = tonumber(events:match('(%d+)$')), redis.call('PTTL', events_key)
+if #expired > 0 or remaining_ms >= 0 and remaining_ms < 0.9 * retention_ms then
+  keep_events(events)
+end
+-- Last, because the stream may have lost its oldest events by now, and the one that was told last among them.
 local page
 if after == '' then
   page = redis.call('XRANGE', events_key, '-', '+', 'COUNT', most)
@@ -37,10 +44,5 @@ else
   if not told or told[1] ~= after then
     return {'events_missed'}
   end
-end
--- Events last while somebody reads them, or a week in which nothing happens would look like a loss. Seldom written.
-local retention_ms, remaining_ms = tonumber(events:match('(%d+)$')), redis.call('PTTL', events_key)
-if remaining_ms >= 0 and remaining_ms < retention_ms / 2 then
-  redis.call('PEXPIRE', events_key, format_ms(retention_ms))
 end
 return {'listed', page}

@@ -143,6 +143,7 @@ if moves then
 end
 if events ~= '' then
 --@include note_event
+--@include keep_events
   local old_spot, spot_now = slot .. '#' .. spot, new_slot .. '#' .. (new_spot or spot)
   if moves then
     note_event(events, 'booking_moved', {'booking', booking_suffix, 'spot', spot_now, 'old_spot', old_spot})
@@ -150,5 +151,6 @@ if events ~= '' then
   if wanted_status ~= booking_status then
     note_event(events, 'booking_' .. wanted_status, {'booking', booking_suffix, 'spot', spot_now})
   end
+  keep_events(events)
 end
 return {'updated', api, original, wanted_status, new_slot}

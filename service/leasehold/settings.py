@@ -174,12 +174,6 @@ class Settings(ListenerSettings):
                 f" {PREFIX}MAX_LEASE_S ({number(self.max_lease_s)});"
                 " the first must not be the larger"
             )
-        if self.feed_max_events and self.feed_retention_s < self.max_lease_s:
-            yield (
-                f"{PREFIX}FEED_RETENTION_S ({number(self.feed_retention_s)}) is below"
-                f" {PREFIX}MAX_LEASE_S ({number(self.max_lease_s)});"
-                " the end of a lease could be forgotten before it is noticed"
-            )
 
     def _store_contradictions(self) -> Iterator[str]:
         """Yield what is set of the store's access and would not be used, or not work."""

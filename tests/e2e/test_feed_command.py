@@ -128,7 +128,7 @@ def test_feed_tail_follows_until_ctrl_c(service: Service) -> None:
             ("EVENT_KIND_EXPIRED", first),
             ("EVENT_KIND_HELD", second),
         ]
-        assert follower.said() == ""
+        assert "Traceback" not in follower.said()
 
 
 def test_feed_tail_goes_on_when_the_service_comes_back(store: RedisServer) -> None:
@@ -148,7 +148,7 @@ def test_feed_tail_goes_on_when_the_service_comes_back(store: RedisServer) -> No
                 poll("the second hold is told", lambda: len(follower.events()) == 2)
 
             assert [it["lease_id"] for it in follower.events()] == [first, second]
-            assert follower.said().count("Asking again each second.") == 1
+            assert "Asking again each second." in follower.said()
             assert f"{address} answers again." in follower.said()
 
 

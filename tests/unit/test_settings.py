@@ -246,16 +246,3 @@ def test_unknown_names_are_found_with_what_they_may_have_meant() -> None:
 def test_passwords_are_hidden(url: str, safe: str) -> None:
     """What people and logs see of a URL holds no password."""
     assert hide_password(url) == safe
-
-
-def test_events_that_end_before_leases_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An expiry that is forgotten before it is due is never noticed; off, nothing is forgotten."""
-    monkeypatch.setenv("LEASEHOLD_FEED_RETENTION_S", "60")
-    assert load().lease_terms().max_events == 0
-
-    assert faults(monkeypatch, FEED_MAX_EVENTS="1") == [
-        (
-            "LEASEHOLD_FEED_RETENTION_S (60) is below LEASEHOLD_MAX_LEASE_S (900);"
-            " the end of a lease could be forgotten before it is noticed"
-        )
-    ]
