@@ -3,7 +3,7 @@
 -- Returns {status, ...} in order of precedence:
 --   checked  denied  the names of the denied commands, in one string
 -- Keeps: no key is left behind, whichever commands are denied: all but the first find a string that ends by itself.
--- Cost: constant; some twenty commands on one key.
+-- Cost: constant; some thirty commands on one key.
 -- Promises: nothing.
 -- Repeatable: yes. It leaves nothing.
 
@@ -31,7 +31,11 @@ local attempts = {
   {'ZADD', probe_key, '1', 'm'},
   {'ZSCORE', probe_key, 'm'},
   {'ZREM', probe_key, 'm'},
+  {'ZCARD', probe_key},
   {'ZRANGE', probe_key, '0', '0'},
+  {'XADD', probe_key, '*', 'f', '1'},
+  {'XLEN', probe_key},
+  {'XRANGE', probe_key, '-', '+'},
   {'PEXPIREAT', probe_key, '1'},
   {'DEL', probe_key},
 }

@@ -18,6 +18,7 @@
 -- ARGV[14] slot_prefix         string   what precedes the slot in the slot keys of this merchant
 -- ARGV[15] spots_prefix        string   what precedes the day in the spots keys of this merchant; empty for open inventory
 -- ARGV[16] additional_request  string   the user's words to the merchant, 0-4096 bytes
+-- ARGV[17] events              string   where events are noted, and how many for how long (lua/README.md); empty for nowhere
 -- Returns {status, ...} in order of precedence:
 --   replayed                original slot  the token made this booking already
 --   token_reused                      the token belongs to another slot, lease or user
@@ -64,6 +65,7 @@ local booking_prefix = ARGV[13]
 local slot_prefix = ARGV[14]
 local spots_prefix = ARGV[15]
 local additional_request = ARGV[16]
+local events = ARGV[17]
 
 local now = now_ms()
 
@@ -131,6 +133,10 @@ if not leased_spot then
 end
 
 local spot = leased_spot or free_spot
+if events ~= '' then
+--@include meet_events
+  meet_events(events)
+end
 local ends_at = format_ms(start_ms + duration_ms + retention_ms)
 redis.call('SET', spot_stem .. spot, 'booking ' .. booking_suffix .. ' ' .. user, 'PXAT', ends_at)
 redis.call('HSET', booking_key,
@@ -151,5 +157,17 @@ redis.call('PEXPIREAT', booking_key, ends_at)
 if lease_suffix ~= '' then
   redis.call('HSET', lease_key, 'booking', booking_suffix, 'consumed_at_ms', format_ms(now))
   redis.call('PEXPIREAT', lease_key, ends_at)
+end
+if events ~= '' then
+--@include note_event
+--@include forget_expiry
+--@include keep_events
+  local spot_name = slot .. '#' .. spot
+  if lease_suffix ~= '' then
+    forget_expiry(events, lease_suffix, spot_name)
+    note_event(events, 'consumed', {'lease', lease_suffix, 'booking', booking_suffix, 'spot', spot_name})
+  end
+  note_event(events, 'booking_created', {'booking', booking_suffix, 'spot', spot_name})
+  keep_events(events)
 end
 return {'created', slot}

@@ -14,6 +14,7 @@
 -- ARGV[11] max_lease_ms      integer  nothing longer is granted
 -- ARGV[12] max_advance_ms    integer  no slot that starts later than this from now
 -- ARGV[13] retention_ms      integer  how long the record outlives the hold
+-- ARGV[14] events            string   where events are noted, and how many for how long (lua/README.md); empty for nowhere
 -- Returns {status, ...} in order of precedence:
 --   consumed          expires_at_ms               the reference held this slot, and it was booked
 --   replayed          expires_at_ms remaining_ms  the reference holds this slot already
@@ -54,6 +55,7 @@ local min_lease_ms = tonumber(ARGV[10])
 local max_lease_ms = tonumber(ARGV[11])
 local max_advance_ms = tonumber(ARGV[12])
 local retention_ms = tonumber(ARGV[13])
+local events = ARGV[14]
 
 local now = now_ms()
 local owner = 'lease ' .. lease_suffix
@@ -95,6 +97,13 @@ end
 local is_only_spot = spots == 1 and highest == 1
 local spot = is_only_spot and 1 or spots and find_free_spot(spot_stem, spots, highest, lease_suffix)
 
+local expired
+if events ~= '' and spot then
+--@include find_expired
+  -- Two for each lease that is made, so that the set of holds stays small when nobody reads.
+  expired = find_expired(events, 2, now, slot_prefix, lease_key:sub(1, -1 - #lease_suffix))
+end
+
 -- Redis answers OK to a PXAT in the past and keeps nothing. This one lies ahead by min_lease_ms.
 local expires_at_ms = math.min(asked_expires_ms, now + max_lease_ms, slot_start_ms)
 if not spot
@@ -112,4 +121,18 @@ redis.call('HSET', lease_key,
   'expires_at_ms', format_ms(expires_at_ms),
   'created_at_ms', format_ms(now))
 redis.call('PEXPIREAT', lease_key, format_ms(expires_at_ms + retention_ms))
+if expired then
+--@include note_expired
+--@include note_event
+--@include await_expiry
+--@include keep_events
+  local spot_name, ends_at = slot .. '#' .. spot, format_ms(expires_at_ms)
+  note_expired(events, expired)
+  if await_expiry(events, lease_suffix, spot_name, ends_at) == 0 then
+    -- The reference has been forgotten, and makes its lease a second time, before anybody noticed the end of the first.
+    note_event(events, 'expired', {'lease', lease_suffix, 'spot', spot_name})
+  end
+  note_event(events, 'held', {'lease', lease_suffix, 'spot', spot_name, 'until', ends_at})
+  keep_events(events)
+end
 return {'created', expires_at_ms, expires_at_ms - now}

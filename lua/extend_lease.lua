@@ -7,6 +7,7 @@
 -- ARGV[5]  max_life_ms       integer  nothing longer is granted from its creation on
 -- ARGV[6]  retention_ms      integer  how long the record outlives the hold
 -- ARGV[7]  reason            string   why, 1-200 bytes
+-- ARGV[8]  events            string   where events are noted, and how many for how long (lua/README.md); empty for nowhere
 -- Returns {status, ...} in order of precedence:
 --   lease_unknown                                    no such lease is remembered
 --   lease_consumed                                   it became a booking
@@ -31,6 +32,7 @@ local max_lease_ms = tonumber(ARGV[4])
 local max_life_ms = tonumber(ARGV[5])
 local retention_ms = tonumber(ARGV[6])
 local reason = ARGV[7]
+local events = ARGV[8]
 
 local now = now_ms()
 
@@ -57,6 +59,10 @@ local granted_ms = math.min(asked_expires_ms, now + max_lease_ms, latest_ms)
 if granted_ms <= expires_at_ms then
   return {'unchanged', expires_at_ms, expires_at_ms - now, latest_ms}
 end
+if events ~= '' then
+--@include meet_events
+  meet_events(events)
+end
 -- The spot's own end first: it needs no memory, and what follows may then be written on a full store too.
 redis.call('PEXPIREAT', spot_key, format_ms(granted_ms))
 redis.call('HSET', lease_key,
@@ -66,4 +72,13 @@ redis.call('HSET', lease_key,
   'extend_reason', reason)
 redis.call('HINCRBY', lease_key, 'extensions', 1)
 redis.call('PEXPIREAT', lease_key, format_ms(granted_ms + retention_ms))
+if events ~= '' then
+--@include note_event
+--@include await_expiry
+--@include keep_events
+  local spot_name, ends_at = slot .. '#' .. spot, format_ms(granted_ms)
+  await_expiry(events, lease_suffix, spot_name, ends_at)
+  note_event(events, 'extended', {'lease', lease_suffix, 'spot', spot_name, 'until', ends_at, 'reason', reason})
+  keep_events(events)
+end
 return {'extended', granted_ms, granted_ms - now, latest_ms}

@@ -16,6 +16,7 @@
 -- ARGV[14] named_service    string   the service as the caller has it, encoded; * when it is not said
 -- ARGV[15] named_staff      string   likewise
 -- ARGV[16] named_room       string   likewise
+-- ARGV[17] events           string   where events are noted, and how many for how long (lua/README.md); empty for nowhere
 -- Returns {status, ...} in order of precedence:
 --   booking_unknown                                  no such booking is remembered
 --   slot_mismatch                                    it is for another service, staff member or room than the caller says
@@ -54,6 +55,7 @@ local lease_prefix = ARGV[13]
 local named_service = ARGV[14]
 local named_staff = ARGV[15]
 local named_room = ARGV[16]
+local events = ARGV[17]
 
 local now = now_ms()
 
@@ -117,6 +119,11 @@ if moves then
   redis.call('EXISTS', lease_key)
 end
 
+if events ~= '' then
+--@include meet_events
+  meet_events(events)
+end
+
 -- Frees before it takes, so that cancelling works on a store that is out of memory.
 if is_owner and (moves or wanted_status == 'canceled') then
   redis.call('DEL', spot_key)
@@ -133,5 +140,17 @@ if moves then
     'duration_ms', format_ms(duration_ms))
   redis.call('PEXPIREAT', booking_key, ends_at)
   redis.call('PEXPIREAT', lease_key, ends_at)
+end
+if events ~= '' then
+--@include note_event
+--@include keep_events
+  local old_spot, spot_now = slot .. '#' .. spot, new_slot .. '#' .. (new_spot or spot)
+  if moves then
+    note_event(events, 'booking_moved', {'booking', booking_suffix, 'spot', spot_now, 'old_spot', old_spot})
+  end
+  if wanted_status ~= booking_status then
+    note_event(events, 'booking_' .. wanted_status, {'booking', booking_suffix, 'spot', spot_now})
+  end
+  keep_events(events)
 end
 return {'updated', api, original, wanted_status, new_slot}

@@ -25,6 +25,7 @@ from leasehold.store import keys
 from leasehold.store.hooks import Hooks
 from leasehold.store.link import Link
 from leasehold.store.node import Limits, Node
+from leasehold.store.redis_events import RedisEvents
 from leasehold.store.redis_inventory import RedisInventory
 from leasehold.store.redis_leases import RedisLeases
 from leasehold.store.redis_store import RedisStore
@@ -39,6 +40,8 @@ TERMS = LeaseTerms(
     booking_retention_ms=7 * DAY_MS,
     max_life_ms=3_600_000,
 )
+EVENTFUL = replace(TERMS, max_events=1000, event_retention_ms=3_600_000)
+"""Terms by which events are noted."""
 LIMITS = Limits(connections=1, max_in_flight=1000, timeout_s=5, connect_timeout_s=5, retries=0)
 
 
@@ -89,18 +92,23 @@ class Backend:
     """Opens a link as another process would; the test closes it."""
     merchant: str = field(default_factory=lambda: f"m-{uuid.uuid4().hex[:12]}")
     is_strict: bool = False
+    terms: LeaseTerms = TERMS
 
-    def store(self, terms: LeaseTerms = TERMS) -> RedisStore:
+    def store(self, terms: LeaseTerms | None = None) -> RedisStore:
         """Return the real adapter on this store."""
-        return RedisStore(self.link, terms, is_strict=self.is_strict)
+        return RedisStore(self.link, terms or self.terms, is_strict=self.is_strict)
 
     def inventory(self, terms: LeaseTerms = TERMS) -> RedisInventory:
         """Return the real adapter of the inventory on this store."""
         return RedisInventory(self.link, terms.retention_ms)
 
-    def leases(self, terms: LeaseTerms = TERMS) -> RedisLeases:
+    def leases(self, terms: LeaseTerms | None = None) -> RedisLeases:
         """Return the real adapter of what operators ask on this store."""
-        return RedisLeases(self.link, terms, is_strict=self.is_strict)
+        return RedisLeases(self.link, terms or self.terms, is_strict=self.is_strict)
+
+    def events(self, terms: LeaseTerms | None = None) -> RedisEvents:
+        """Return the real adapter of what has happened on this store."""
+        return RedisEvents(self.link, terms or self.terms)
 
     async def now_ms(self) -> int:
         """Return the store's clock."""
@@ -123,7 +131,7 @@ class Backend:
         *,
         for_ms: int = 300_000,
         until_ms: int | None = None,
-        terms: LeaseTerms = TERMS,
+        terms: LeaseTerms | None = None,
     ) -> CreateLeaseOutcome:
         """Ask for a lease, ``for_ms`` from now or until a fixed time."""
         asked_ms = await self.now_ms() + for_ms if until_ms is None else until_ms
@@ -139,11 +147,19 @@ class Backend:
         """Return every key of this test's merchant with its value and its absolute expiry."""
         found = {}
         async for key in self.redis.scan_iter(match=f"*{{{self.merchant}}}*", count=1000):
-            kind = await self.redis.type(key)
-            value = await (self.redis.get(key) if kind == "string" else self.redis.hgetall(key))
+            value = await READERS[str(await self.redis.type(key))](self.redis, key)
             remaining_ms = await self.redis.pttl(key)
             found[key] = (value, remaining_ms)
         return found
+
+
+READERS: dict[str, Callable[[Redis, str], Any]] = {
+    "string": lambda redis, key: redis.get(key),
+    "hash": lambda redis, key: redis.hgetall(key),
+    "stream": lambda redis, key: redis.xrange(key),
+    "zset": lambda redis, key: redis.zrange(key, 0, -1, withscores=True),
+}
+"""How the value of a key is read whole, by its type."""
 
 
 def soon() -> Deadline:

@@ -20,6 +20,7 @@ from leasehold.rpc.calls import CallInterceptor
 from leasehold.rpc.health import Health
 from leasehold.rpc.stored import without_person
 from leasehold.rpc.v0 import servicer as v0_servicer
+from leasehold.rpc.v1.feed import FeedServicer
 from leasehold.rpc.v1.inventory import InventoryServicer
 from leasehold.rpc.v1.leases import LeaseServicer
 from leasehold.rpc.v2 import servicer as v2_servicer
@@ -29,6 +30,7 @@ from leasehold.store.eraser import Eraser
 from leasehold.store.hooks import Hooks, tell_nobody
 from leasehold.store.link import Link
 from leasehold.store.node import Limits
+from leasehold.store.redis_events import RedisEvents
 from leasehold.store.redis_inventory import RedisInventory
 from leasehold.store.redis_leases import RedisLeases
 from leasehold.store.redis_store import RedisStore
@@ -95,9 +97,12 @@ async def serve(settings: Settings, redis_url: str, announce: Callable[[Serving]
             RedisInventory(link, terms.retention_ms), max_slot_s=settings.max_slot_s
         )
         leases = LeaseServicer(RedisLeases(link, terms, is_strict=is_strict), **limits)
+        events = RedisEvents(link, terms) if terms.max_events else None
+        feed = FeedServicer(events, call_timeout_s=settings.call_timeout_s)
         operators = server.operator_listener(
             inventory,
             leases,
+            feed,
             operator_health,
             operator_calls,
             doors.connections(),

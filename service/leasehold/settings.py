@@ -111,6 +111,12 @@ class Settings(ListenerSettings):
         " with strict, those that `leasehold inventory load` brought.",
         json_schema_extra=allow("open or strict"),
     )
+    feed_max_events: int = count(
+        0, 0, 10_000_000, "Events kept for each merchant, for FeedService; with 0 there are none."
+    )
+    feed_retention_s: Seconds = seconds(
+        7 * _DAY_S, 60, 366 * _DAY_S, "How long they are kept after the last was noted or read."
+    )
     unready_after_s: Seconds = seconds(
         5, 0, 3600, "How long the store may be away before health and readiness turn."
     )
@@ -192,6 +198,8 @@ class Settings(ListenerSettings):
             retention_ms=round(self.lease_retention_s * 1000),
             booking_retention_ms=round(self.booking_retention_s * 1000),
             max_life_ms=round(self.max_lease_life_s * 1000),
+            max_events=self.feed_max_events,
+            event_retention_ms=round(self.feed_retention_s * 1000),
         )
 
 

@@ -99,6 +99,22 @@ async def test_a_call_that_the_service_ends_is_asked_again() -> None:
                 assert isinstance(await asking, Held)
 
 
+async def test_a_full_service_is_asked_again_when_it_says() -> None:
+    """RESOURCE_EXHAUSTED with RetryInfo is no answer yet: both callers get their slots."""
+    settings = {"MAX_CONCURRENT_CALLS": "1", "REDIS_TIMEOUT_S": "30", "CALL_TIMEOUT_S": "30"}
+    with running("valkey9") as store, serving(REDIS_URL=store.url, **settings) as service:
+        async with client_of(service, timeout_s=30) as client:
+            store.pause()
+            first = asyncio.create_task(client.create_lease(slot_of("leo"), soon()))
+            await until("one is handled", lambda: asked(service, "CreateLease") == 1)
+            second = asyncio.create_task(client.create_lease(slot_of("mia"), soon()))
+            await until("one is refused", lambda: '"OVERLOADED"' in service.log_text())
+            assert not second.done()
+            store.resume()
+            assert isinstance(await first, Held)
+            assert isinstance(await second, Held)
+
+
 async def test_the_time_that_the_service_asks_for_is_waited(without_store: Service) -> None:
     """RetryInfo says a second: in 2.9 seconds there are three tries, and no more."""
     async with client_of(without_store, timeout_s=2.9) as client:

@@ -26,8 +26,11 @@ def store() -> Iterator[RedisServer]:
             client.hset(f"lease:{{m}}:{SUFFIX}", mapping={"slot": SLOT, "spot": "1"})
             client.set(f"slot:{{m}}:{SLOT}#2", f"booking {SUFFIX} nobody", px=60_000)
             client.hset(f"booking:{{m}}:{SUFFIX}", mapping={"current_slot": SLOT, "spot": "2"})
-            for name in ("lease", "booking"):
-                client.expire(f"{name}:{{m}}:{SUFFIX}", 60)
+            client.xadd("events:{m}", {"kind": "held", "lease": SUFFIX, "spot": f"{SLOT}#1"})
+            client.zadd("expiring:{m}", {f"{SUFFIX} {SLOT}#1": 1})
+            records = [f"{name}:{{m}}:{SUFFIX}" for name in ("lease", "booking")]
+            for name in (*records, "events:{m}", "expiring:{m}"):
+                client.expire(name, 60)
         yield server
         with server.client() as client:
             client.flushall()
@@ -44,7 +47,7 @@ def test_doctor_finds_nothing_wrong_with_what_leasehold_writes(store: RedisServe
     """A store with leases and bookings as they must be has no complaints, findings apart."""
     _, found = examine(store)
 
-    assert (found["complaints"], found["keys"], found["foreign"]) == ([], 4, 0)
+    assert (found["complaints"], found["keys"], found["foreign"]) == ([], 6, 0)
     assert [each["name"] for each in found["findings"]] == list(FINDING_NAMES)
 
 
@@ -57,6 +60,8 @@ def test_doctor_finds_nothing_wrong_with_what_leasehold_writes(store: RedisServe
         (f"slot:m:{SLOT}#3", f"lease {SUFFIX}", Ailment.WRONG_TAG),
         (f"slot:{{m n}}:{SLOT}#3", f"lease {SUFFIX}", Ailment.WRONG_TAG),
         ("lease:{m}:X", "", Ailment.NO_TTL),
+        ("events:{n}", "", Ailment.NO_TTL),
+        ("expiring:{n}", "", Ailment.NO_TTL),
     ],
 )
 def test_doctor_names_a_key_that_must_not_be_and_touches_nothing(
@@ -98,7 +103,7 @@ def test_doctor_prints_tables_and_says_when_nobody_answers(store: RedisServer) -
         client.set(f"slot:{{m}}:{SLOT}#3", "somebody", px=60_000)
     shown = run("doctor", settings={"REDIS_URL": store.url})
     assert "no_owner" in shown.stdout
-    assert "Keys: 5; wrong: 1; not Leasehold's: 0" in shown.stdout
+    assert "Keys: 7; wrong: 1; not Leasehold's: 0" in shown.stdout
 
     away = run("doctor", settings={"REDIS_URL": "redis://127.0.0.1:1/0"})
     assert away.returncode == 3

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from tests.backends import TERMS, client_of, link_to, soon
+from tests.backends import EVENTFUL, TERMS, client_of, link_to, soon
 from tests.servers import RedisServer, running
 from tests.service import in_a_hundred_days, now_ms
 
@@ -52,8 +52,8 @@ async def fill(url: str) -> None:
         # A minute earlier than it would go by itself.
         async for key in redis.scan_iter(match="stage:*"):
             await redis.delete(key)
-        store = RedisStore(link, TERMS, is_strict=True)
-        leases = RedisLeases(link, TERMS, is_strict=True)
+        store = RedisStore(link, EVENTFUL, is_strict=True)
+        leases = RedisLeases(link, EVENTFUL, is_strict=True)
         command = CreateLease(at(10), "visit-2", now_ms() + 300_000)
         assert (await store.create_lease(command, soon())).status == "created"
         given_back = ids.Reference("salon-1", command.lease_suffix)

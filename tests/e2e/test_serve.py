@@ -21,6 +21,7 @@ from tests.service import ANY_PORT, Service, environment, now_ms, run, serving
 
 from leasehold.generated.ext.maps.booking.partner.v2 import booking_service_pb2 as pb
 from leasehold.generated.ext.maps.booking.partner.v2 import booking_service_pb2_grpc as pb_grpc
+from leasehold.rpc import server
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -294,7 +295,7 @@ def test_serve_prints_where_everything_can_be_reached(tmp_path: Path) -> None:
             if len(cells) == 4:
                 rows[cells[1]] = cells[2]
         with grpc.insecure_channel(rows["gRPC, operators"]) as channel:
-            for name in ("", "leasehold.v1.InventoryService", "leasehold.v1.LeaseService"):
+            for name in ("", *server.OPERATOR_SERVICES):
                 health_stub(channel).Check(health_pb2.HealthCheckRequest(service=name), timeout=5)
         with grpc.insecure_channel(rows["gRPC, partners"]) as channel:
             stub = pb_grpc.BookingServiceStub(channel)

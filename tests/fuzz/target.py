@@ -21,14 +21,17 @@ from tests.fuzz.messages import Filler
 
 from leasehold.generated.ext.maps.booking.partner.v0 import booking_service_pb2_grpc as v0_grpc
 from leasehold.generated.ext.maps.booking.partner.v2 import booking_service_pb2_grpc as v2_grpc
+from leasehold.generated.leasehold.v1 import feed_service_pb2_grpc as feed_grpc
 from leasehold.generated.leasehold.v1 import inventory_service_pb2_grpc as inventory_grpc
 from leasehold.generated.leasehold.v1 import lease_service_pb2_grpc as leases_grpc
+from leasehold.model.events import EventStore
 from leasehold.model.inventory import InventoryStore
 from leasehold.model.operators import OperatorStore
 from leasehold.model.store import LeaseStore
 from leasehold.rpc import server
 from leasehold.rpc.calls import CallInterceptor
 from leasehold.rpc.v0 import servicer as v0_servicer
+from leasehold.rpc.v1.feed import FeedServicer
 from leasehold.rpc.v1.inventory import InventoryServicer
 from leasehold.rpc.v1.leases import LeaseServicer
 from leasehold.rpc.v2 import servicer as v2_servicer
@@ -53,6 +56,7 @@ EXPECTED = {
         _CODE.NOT_FOUND,
         _CODE.FAILED_PRECONDITION,
     },
+    server.FEED: {_CODE.OK, _CODE.INVALID_ARGUMENT, _CODE.OUT_OF_RANGE},
 }
 """What each service may answer while its store is well."""
 
@@ -134,7 +138,7 @@ class Finding:
 
 
 async def methods(
-    store: LeaseStore, inventory: InventoryStore, leases: OperatorStore
+    store: LeaseStore, inventory: InventoryStore, leases: OperatorStore, events: EventStore
 ) -> dict[str, Method]:
     """Return every method of every service of ours, on these stores."""
     handlers = cast("Any", Handlers())
@@ -148,6 +152,7 @@ async def methods(
     operators = InventoryServicer(inventory, max_slot_s=_MAX_SLOT_S)
     inventory_grpc.add_InventoryServiceServicer_to_server(operators, handlers)
     leases_grpc.add_LeaseServiceServicer_to_server(LeaseServicer(leases, **limits), handlers)
+    feed_grpc.add_FeedServiceServicer_to_server(FeedServicer(events, call_timeout_s=3), handlers)
     calls = CallInterceptor(server.RULES, max_concurrent_calls=1)
     return {path: await _wrap(calls, path, it) for path, it in handlers.methods.items()}
 

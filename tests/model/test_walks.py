@@ -12,9 +12,12 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
+from tests.model.event_walks import EventFakeWalk, EventRealWalk, EventStrictFakeWalk
 from tests.model.strict_walks import StrictFakeWalk, StrictRealWalk
 from tests.model.walks import INVENTORY_ANSWERS, OPEN_ANSWERS, FakeWalk, RealWalk, Tally, Walk
 from tests.servers import REAL_SERVERS, RedisServer, running
+
+from leasehold.model.events import EventKind
 
 pytestmark = pytest.mark.timeout(1200)  # Hypothesis shrinks for minutes.
 
@@ -72,9 +75,23 @@ def test_walks_with_feeds_on_the_fake_agree_with_the_reference(walks: int, walk_
         assert tally.keys() >= OPEN_ANSWERS | INVENTORY_ANSWERS
 
 
+@sizes(40, 600)
+@pytest.mark.parametrize("make", [EventFakeWalk, EventStrictFakeWalk])
+def test_walks_played_back_from_their_events_say_what_the_reference_says(
+    make: Callable[[Tally], Walk], walks: int, walk_seed: int
+) -> None:
+    """Who knows nothing but the events knows every held lease and every booking as it is."""
+    tally = Tally()
+    walk(lambda: make(tally), walk_seed, walks=walks, steps=100)
+    print(*sorted(tally.items()), sep="\n")
+    if walks > 500:
+        kinds = set(EventKind) - {EventKind.UNKNOWN}
+        assert tally.keys() >= {f"event: {kind}" for kind in kinds}
+
+
 @pytest.mark.parametrize("name", REAL_SERVERS)
 @sizes(4, 100)
-@pytest.mark.parametrize("make", [RealWalk, StrictRealWalk])
+@pytest.mark.parametrize("make", [RealWalk, StrictRealWalk, EventRealWalk])
 def test_walks_on_a_server_agree_with_the_reference(
     make: Callable[[RedisServer, Tally], Walk], name: str, walks: int, walk_seed: int
 ) -> None:

@@ -12,8 +12,10 @@ from tests.reference_store import ReferenceStore
 
 from leasehold.generated.ext.maps.booking.partner.v0 import booking_service_pb2_grpc as v0_grpc
 from leasehold.generated.ext.maps.booking.partner.v2 import booking_service_pb2_grpc as pb_grpc
+from leasehold.generated.leasehold.v1 import feed_service_pb2_grpc as feed_grpc
 from leasehold.generated.leasehold.v1 import inventory_service_pb2_grpc as inventory_grpc
 from leasehold.generated.leasehold.v1 import lease_service_pb2_grpc as leases_grpc
+from leasehold.model.events import EventStore
 from leasehold.model.inventory import InventoryStore
 from leasehold.model.operators import OperatorStore
 from leasehold.model.store import LeaseStore
@@ -22,6 +24,7 @@ from leasehold.rpc.callers import Admit
 from leasehold.rpc.calls import CallInterceptor
 from leasehold.rpc.health import Health
 from leasehold.rpc.v0 import servicer as v0_servicer
+from leasehold.rpc.v1.feed import FeedServicer
 from leasehold.rpc.v1.inventory import InventoryServicer
 from leasehold.rpc.v1.leases import LeaseServicer
 from leasehold.rpc.v2 import servicer as v2_servicer
@@ -56,6 +59,11 @@ class FrontEnd:
     def leases(self) -> Any:
         """Return a stub of LeaseService."""
         return leases_grpc.LeaseServiceStub(self.channel)
+
+    @property
+    def feed(self) -> Any:
+        """Return a stub of FeedService."""
+        return feed_grpc.FeedServiceStub(self.channel)
 
     def raw(self, path: str) -> Any:
         """Return a method that sends and receives bytes as they are."""
@@ -122,12 +130,17 @@ def serve(opener: Opener) -> Callable[..., Any]:
 def serve_operators(opener: Opener, store: ReferenceStore) -> Callable[[InventoryStore], Any]:
     """Start operators' listeners over stores of the test's choice."""
 
-    async def start(inventory: InventoryStore, leases: OperatorStore | None = None) -> FrontEnd:
+    async def start(
+        inventory: InventoryStore,
+        leases: OperatorStore | None = None,
+        events: EventStore | None = None,
+    ) -> FrontEnd:
         health = Health(server.OPERATOR_SERVICES)
         limits = {"max_slot_s": 31 * 86_400, "call_timeout_s": CALL_TIMEOUT_S}
         listener = server.operator_listener(
             InventoryServicer(inventory, max_slot_s=31 * 86_400),
             LeaseServicer(leases or ReferenceLeases(store), **limits),
+            FeedServicer(events, call_timeout_s=CALL_TIMEOUT_S),
             health,
             CallInterceptor(server.RULES, max_concurrent_calls=4096),
             CONNECTIONS,

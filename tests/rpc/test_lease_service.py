@@ -12,6 +12,7 @@ from tests.reference_store import ReferenceStore
 from leasehold.generated.leasehold.v1 import lease_service_pb2 as pb
 from leasehold.model import ids
 from leasehold.model.booking import CreateBooking
+from leasehold.model.events import ListEventsStatus
 from leasehold.model.inventory import InventoryStore
 from leasehold.model.lease import CreateLease
 from leasehold.model.operators import (
@@ -259,6 +260,7 @@ async def test_inspect_slot_names_lease_and_booking(store: ReferenceStore, lease
         (status.RELEASE_LEASE, ReleaseLeaseStatus),
         (status.EXTEND_LEASE, ExtendLeaseStatus),
         (status.INSPECT_SLOT, InspectSlotStatus),
+        (status.LIST_EVENTS, ListEventsStatus),
     ],
 )
 def test_every_outcome_has_its_place_on_the_wire(table: status.Table, outcomes: Any) -> None:

@@ -113,6 +113,7 @@ async def test_reflection_of_the_operators_listener_lists_its_services(
     assert names == {
         SERVICE,
         "leasehold.v1.LeaseService",
+        "leasehold.v1.FeedService",
         "grpc.health.v1.Health",
         "grpc.reflection.v1alpha.ServerReflection",
     }

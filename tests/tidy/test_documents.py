@@ -75,7 +75,7 @@ def test_api_document_names_every_reason() -> None:
         status.UPDATE_BOOKING,
     ):
         reasons |= {entry.reason for entry in table.values() if isinstance(entry, status.Fault)}
-    for operators in (v1.RELEASE_LEASE, v1.EXTEND_LEASE, v1.INSPECT_SLOT):
+    for operators in (v1.RELEASE_LEASE, v1.EXTEND_LEASE, v1.INSPECT_SLOT, v1.LIST_EVENTS):
         reasons |= {entry.reason for entry in operators.values() if entry}
 
     assert [reason for reason in sorted(reasons) if f"`{reason}`" not in text] == []

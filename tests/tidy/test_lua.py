@@ -4,6 +4,7 @@ from importlib.resources import files
 import pytest
 
 from leasehold.model.booking import CreateBookingStatus, UpdateBookingStatus
+from leasehold.model.events import ListEventsStatus
 from leasehold.model.forgetting import ForgetUserStatus
 from leasehold.model.inventory import CheckAvailabilityStatus, CommitStatus
 from leasehold.model.lease import CreateLeaseStatus
@@ -19,6 +20,7 @@ OUTCOMES = {
     "release_lease": list(ReleaseLeaseStatus),
     "extend_lease": list(ExtendLeaseStatus),
     "inspect_slot": list(InspectSlotStatus),
+    "list_events": list(ListEventsStatus),
     "index_booking": ["not_needed", "indexed"],
     "forget_booking": ["kept", "forgotten"],
     "forget_user": list(ForgetUserStatus),

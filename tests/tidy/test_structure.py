@@ -152,7 +152,7 @@ def test_generated_code_is_fresh(tmp_path: Path) -> None:
         for p in (PACKAGE / "generated").rglob("*.py*")
         if "__pycache__" not in p.parts
     }
-    assert len(made) == 12
+    assert len(made) == 15
     assert made == kept
 
 

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import pytest
 import redis
-from tests.backends import Backend, Counts, cluster_backend, link_to, soon
+from tests.backends import EVENTFUL, TERMS, Backend, Counts, cluster_backend, link_to, soon
 from tests.clusters import Cluster, cluster
 from tests.servers import RedisServer
 from tests.topologies import ask
@@ -24,7 +24,8 @@ from leasehold.model.booking import BookingStatus, CreateBooking, UpdateBooking
 from leasehold.model.deadline import Deadline
 from leasehold.model.errors import DeadlinePassedError, StoreTrouble, StoreUnavailableError
 from leasehold.model.inventory import Availability, Scope, Staged
-from leasehold.model.lease import CreateLease, CreateLeaseStatus
+from leasehold.model.lease import CreateLease, CreateLeaseStatus, LeaseTerms
+from leasehold.model.operators import ExtendLease, ReleaseLease
 from leasehold.model.slot import Slot
 from leasehold.store import keys
 
@@ -106,6 +107,16 @@ class Scene:
         command = UpdateBooking(self.booking, status=BookingStatus.CANCELED)
         return (await self.backend.store().update_booking(command, deadline)).status.value
 
+    async def release_lease(self, deadline: Deadline) -> str:
+        """Give the lease back."""
+        command = ReleaseLease(self.lease, "INC-1")
+        return (await self.backend.leases().release_lease(command, deadline)).status.value
+
+    async def extend_lease(self, deadline: Deadline) -> str:
+        """Hold the lease longer."""
+        command = ExtendLease(self.lease, UNTIL_MS + 1000, "INC-1")
+        return (await self.backend.leases().extend_lease(command, deadline)).status.value
+
     async def drop_inventory(self, deadline: Deadline) -> str:
         """Forget what slots there are."""
         return str(await within(deadline, self.backend.inventory().drop(self.merchant)))
@@ -131,6 +142,8 @@ OPERATIONS: dict[str, Callable[[Scene, Deadline], Awaitable[str]]] = {
     "updated": Scene.move_booking,
     "slot_unavailable": Scene.move_booking_onto_a_lease,
     "updated: canceled": Scene.cancel_booking,
+    "released": Scene.release_lease,
+    "extended": Scene.extend_lease,
     "3": Scene.drop_inventory,
     "1 day": Scene.commit_inventory,
 }
@@ -149,6 +162,10 @@ async def set_scene(backend: Backend, merchant: str) -> Scene:
     await backend.create_lease(narrow, "reference-3", until_ms=UNTIL_MS)
     booking = CreateBooking(slot, "token-1", "v2", "user", b"original")
     await backend.store().create_booking(booking, soon())
+    if backend.terms.max_events:
+        # Somebody's hold has ended, which whoever makes a lease notices.
+        ended = f"{ids.lease_suffix('ended')} {keys.slot_text(slot)}#9"
+        await backend.redis.zadd(keys.expiring_key(merchant), {ended: 1})
     fewer = [Availability("", it, n, n) for it, n in ((slot, 2), (free, 5))]
     return Scene(
         backend,
@@ -175,8 +192,14 @@ def stored(nodes: list[RedisServer], merchant: str) -> Dump:
 
 def contents(node: RedisServer, key: str) -> Any:
     """Return a value but for the times in it; a node answers for keys that it has not given up."""
-    if ask_there(node, "TYPE", key) == "string":
-        return ask_there(node, "GET", key)
+    match ask_there(node, "TYPE", key):
+        case "string":
+            return ask_there(node, "GET", key)
+        case "zset":
+            return ask_there(node, "ZRANGE", key, "0", "-1")
+        case "stream":
+            events = (it for _, it in ask_there(node, "XRANGE", key, "-", "+"))
+            return [{**it, "until": ""} for it in events]
     fields = ask_there(node, "HGETALL", key)
     return {name: EPOCH_MS.sub("", text) for name, text in fields.items()}
 
@@ -189,17 +212,19 @@ def ask_there(node: RedisServer, *words: str) -> Any:
         return pipeline.execute()[1]
 
 
+@pytest.mark.parametrize("terms", [TERMS, EVENTFUL], ids=["", "events"])
 @pytest.mark.parametrize("answer", OPERATIONS)
 @pytest.mark.parametrize(
     "times", [1, pytest.param(20, marks=[pytest.mark.long, pytest.mark.timeout(600)])]
 )
 async def test_cluster_slot_on_the_move_never_lets_a_script_write_half(
-    backend: Backend, moving: Cluster, answer: str, times: int
+    backend: Backend, moving: Cluster, answer: str, times: int, terms: LeaseTerms
 ) -> None:
     """However many keys have moved: the usual answer and its whole effect, or "try again" (47)."""
     seed = random.randrange(10**6)
     print(f"seed {seed}")
     chance = random.Random(seed)
+    backend.terms = terms
     run, status = OPERATIONS[answer], answer.partition(":")[0]
     whole = await set_scene(backend, f"{backend.merchant}-whole")
     before = stored(moving.primaries, whole.merchant)

@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import redis
-from tests.backends import Backend, RealClock, client_of, link_to, soon
+from tests.backends import EVENTFUL, Backend, RealClock, client_of, link_to, soon
+from tests.events import kinds, read_events
 from tests.servers import REAL_SERVERS, RedisServer, poll, running
 
 from leasehold.model import ids
@@ -135,6 +136,32 @@ async def test_out_of_memory_lets_a_lease_be_extended_and_released(backend: Back
     await backend.redis.config_set("maxmemory", "0")
     assert found
     assert (found.extend_reason, found.release_reason) == ("INC-1", "INC-2")
+
+
+async def test_out_of_memory_lets_events_be_read_and_noted_with_what_frees(
+    backend: Backend,
+) -> None:
+    """On a full server a release, a cancel and an expiry are events like any others."""
+    backend.terms = EVENTFUL
+    slots = [await backend.slot(staff_id=str(number)) for number in range(3)]
+    await backend.create_lease(slots[0], "r-0")
+    lease = await backend.create_lease(slots[1], "r-1", for_ms=300)
+    direct = CreateBooking(slots[2], "token", "v2", "ada", b"")
+    assert (await backend.store().create_booking(direct, soon())).status == "created"
+    await backend.redis.config_set("maxmemory", "1")
+
+    named = ids.Reference(backend.merchant, ids.lease_suffix("r-0"))
+    released = await backend.leases().release_lease(ReleaseLease(named, "INC-1"), soon())
+    cancel = UpdateBooking(ids.Reference(backend.merchant, direct.suffix), BookingStatus.CANCELED)
+    assert (await backend.store().update_booking(cancel, soon())).status == "updated"
+    refused = CreateLease(slots[0], "r-2", lease.expires_at_ms + 60_000)
+    assert await trouble_of(backend, refused) is StoreTrouble.OUT_OF_MEMORY
+    await backend.wait_until(lease.expires_at_ms + 2)
+    events = await read_events(backend)
+
+    await backend.redis.config_set("maxmemory", "0")
+    assert released.status == "released"
+    assert kinds(events)[2:] == ["booking_created", "released", "booking_canceled", "expired"]
 
 
 async def test_read_only(backend: Backend) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 from redis.crc import key_slot
+from tests.backends import EVENTFUL, TERMS
 
 from leasehold.model import ids
 from leasehold.model.slot import Slot
@@ -30,6 +31,10 @@ def test_keys_read_as_documented() -> None:
 
     assert keys.spot_key(slot, 1) == "slot:{salon-1}:haircut:2026-12-01T10:00:00Z/PT30M:anna::0#1"
     assert keys.lease_key("salon-1", "0A") == "lease:{salon-1}:0A"
+    assert keys.events_argument("salon 1", TERMS) == ""
+    assert keys.events_argument("salon 1", EVENTFUL) == (
+        "events:{salon%201} expiring:{salon%201} 1000 3600000"
+    )
 
 
 def test_durations_are_written_in_hours_minutes_and_seconds() -> None:
@@ -87,8 +92,10 @@ def test_all_keys_of_a_merchant_share_a_cluster_slot(slot: Slot, spot: int, refe
     """Every key of one operation lives on one shard, whatever the merchant is called."""
     spot_key = keys.spot_key(slot, spot)
     lease_key = keys.lease_key(slot.merchant_id, ids.lease_suffix(reference))
+    events_key, expiring_key = keys.events_argument(slot.merchant_id, EVENTFUL).split(" ")[:2]
 
-    assert key_slot(spot_key.encode()) == key_slot(lease_key.encode())
+    named = {spot_key, lease_key, events_key, expiring_key}
+    assert len({key_slot(name.encode()) for name in named}) == 1
     assert spot_key.count("{") == spot_key.count("}") == spot_key.count("#") == 1
 
 

@@ -8,6 +8,7 @@ import leasehold
 from leasehold.cli.bookings import book, bookings, cancel, check
 from leasehold.cli.config import config
 from leasehold.cli.doctor import doctor
+from leasehold.cli.feed import feed
 from leasehold.cli.forget import forget
 from leasehold.cli.health import health
 from leasehold.cli.hold import hold
@@ -35,6 +36,7 @@ app.command()(bookings)
 app.add_typer(inventory)
 app.add_typer(lease)
 app.add_typer(slot)
+app.add_typer(feed)
 app.command()(doctor)
 app.command()(forget)
 app.command()(config)

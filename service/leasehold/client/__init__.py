@@ -17,6 +17,7 @@ from leasehold.client.errors import (
     NoAnswerError,
     RefusedError,
 )
+from leasehold.client.events import Event, EventPage, EventSpot
 from leasehold.client.holding import Hold
 from leasehold.client.leases import (
     Extended,
@@ -37,6 +38,7 @@ from leasehold.client.values import (
 )
 from leasehold.model.booking import BookingStatus
 from leasehold.model.errors import Violation
+from leasehold.model.events import EventKind
 from leasehold.model.operators import LeaseState
 from leasehold.model.slot import Slot
 
@@ -48,6 +50,10 @@ __all__ = [
     "CallError",
     "Client",
     "ClientError",
+    "Event",
+    "EventKind",
+    "EventPage",
+    "EventSpot",
     "Extended",
     "Held",
     "Hold",

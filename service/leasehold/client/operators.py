@@ -8,8 +8,9 @@ from typing import Any, NamedTuple, Self, TypeVar
 from google.protobuf.message import Message
 
 from leasehold.client.access import Access
-from leasehold.client.connection import Connection
+from leasehold.client.connection import Connection, OpenStub
 from leasehold.client.errors import CallError
+from leasehold.client.events import EventPage, read_page
 from leasehold.client.leases import (
     Extended,
     Inspected,
@@ -22,6 +23,8 @@ from leasehold.client.leases import (
     write_slot,
 )
 from leasehold.client.values import Refused, in_utc
+from leasehold.generated.leasehold.v1 import feed_service_pb2 as feed_pb
+from leasehold.generated.leasehold.v1 import feed_service_pb2_grpc as feed_grpc
 from leasehold.generated.leasehold.v1 import lease_service_pb2 as pb
 from leasehold.generated.leasehold.v1 import lease_service_pb2_grpc as pb_grpc
 from leasehold.model.operators import LeaseState
@@ -116,13 +119,13 @@ class Operators:
         ``reason`` goes into the log and the lease's history: a ticket, nothing about a person.
         """
         request = pb.ReleaseLeaseRequest(lease_id=lease_id, reason=reason)
-        return await self._change("ReleaseLease", request, read_release)
+        return await self._judged("ReleaseLease", request, read_release)
 
     async def extend_lease(self, lease_id: str, until: datetime, reason: str) -> Extended | Refused:
         """Hold a lease until a later time, as far as that is granted, and never shorter."""
         request = pb.ExtendLeaseRequest(lease_id=lease_id, reason=reason)
         request.expire_time.FromDatetime(in_utc(until))
-        return await self._change("ExtendLease", request, read_extension)
+        return await self._judged("ExtendLease", request, read_extension)
 
     async def inspect_slot(self, slot: Slot) -> Inspected:
         """Return who has each spot of a slot, at one instant."""
@@ -130,11 +133,24 @@ class Operators:
         write_slot(request.slot, slot)
         return read_inspection(await self._ask("InspectSlot", request))
 
-    async def _change(
-        self, name: str, request: Message, read: Callable[[Any], Done]
+    async def list_events(self, merchant_id: str, after: str = "") -> EventPage | Refused:
+        """Return some of a merchant's events after the one of a token, or the oldest kept.
+
+        Asked again and again with the page's token, it follows them. Refused, events may have been
+        missed (EVENTS_MISSED), or none are kept (FEED_OFF).
+        """
+        request = feed_pb.ListEventsRequest(merchant_id=merchant_id, page_token=after)
+        return await self._judged("ListEvents", request, read_page, feed_grpc.FeedServiceStub)
+
+    async def _judged(
+        self,
+        name: str,
+        request: Message,
+        read: Callable[[Any], Done],
+        stub: OpenStub = pb_grpc.LeaseServiceStub,
     ) -> Done | Refused:
         try:
-            return read(await self._ask(name, request))
+            return read(await self._connection.call(stub, name, request))
         except CallError as error:
             if error.code not in _REFUSALS:
                 raise

@@ -20,6 +20,10 @@ class LeaseTerms:
     """How long a booking is remembered after its slot has ended."""
     max_life_ms: int
     """How long a lease may be held in all, extensions included."""
+    max_events: int = 0
+    """How many events are kept for each merchant; with 0 none are noted."""
+    event_retention_ms: int = 0
+    """How long a merchant's events are kept after the last one was noted or read."""
 
 
 @dataclass(frozen=True, slots=True)

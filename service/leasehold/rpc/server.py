@@ -10,6 +10,8 @@ from leasehold.generated.ext.maps.booking.partner.v0 import booking_service_pb2 
 from leasehold.generated.ext.maps.booking.partner.v0 import booking_service_pb2_grpc as v0_grpc
 from leasehold.generated.ext.maps.booking.partner.v2 import booking_service_pb2 as v2_pb
 from leasehold.generated.ext.maps.booking.partner.v2 import booking_service_pb2_grpc as v2_grpc
+from leasehold.generated.leasehold.v1 import feed_service_pb2 as feed_pb
+from leasehold.generated.leasehold.v1 import feed_service_pb2_grpc as feed_grpc
 from leasehold.generated.leasehold.v1 import inventory_service_pb2 as inventory_pb
 from leasehold.generated.leasehold.v1 import inventory_service_pb2_grpc as inventory_grpc
 from leasehold.generated.leasehold.v1 import lease_service_pb2 as leases_pb
@@ -19,6 +21,7 @@ from leasehold.rpc.calls import CallInterceptor, Rules
 from leasehold.rpc.health import Health
 from leasehold.rpc.v0 import servicer as v0_servicer
 from leasehold.rpc.v0 import status as v0_status
+from leasehold.rpc.v1.feed import FeedServicer
 from leasehold.rpc.v1.inventory import InventoryServicer
 from leasehold.rpc.v1.leases import LeaseServicer
 from leasehold.rpc.v2 import servicer as v2_servicer
@@ -29,12 +32,14 @@ V0 = v0_pb.DESCRIPTOR.services_by_name["BookingService"].full_name
 PARTNER_SERVICES = (V2, V0)
 INVENTORY = inventory_pb.DESCRIPTOR.services_by_name["InventoryService"].full_name
 LEASES = leases_pb.DESCRIPTOR.services_by_name["LeaseService"].full_name
-OPERATOR_SERVICES = (INVENTORY, LEASES)
+FEED = feed_pb.DESCRIPTOR.services_by_name["FeedService"].full_name
+OPERATOR_SERVICES = (INVENTORY, LEASES, FEED)
 RULES = {
     V2: Rules(checks.MAX_REQUEST_BYTES, v2_status.OVERLOADED),
     V0: Rules(checks.MAX_REQUEST_BYTES, v0_status.OVERLOADED),
     INVENTORY: Rules(checks.MAX_OPERATOR_REQUEST_BYTES, v2_status.OVERLOADED),
     LEASES: Rules(checks.MAX_REQUEST_BYTES, v2_status.OVERLOADED),
+    FEED: Rules(checks.MAX_REQUEST_BYTES, v2_status.OVERLOADED),
 }
 """What holds for the calls of each service."""
 _HEALTH = "grpc.health.v1.Health"
@@ -78,6 +83,7 @@ def partner_listener(
 def operator_listener(
     inventory: InventoryServicer,
     leases: LeaseServicer,
+    feed: FeedServicer,
     health: Health,
     calls: CallInterceptor,
     connections: Connections,
@@ -89,6 +95,7 @@ def operator_listener(
     server = grpc.aio.server(interceptors=[calls], options=options)
     inventory_grpc.add_InventoryServiceServicer_to_server(inventory, server)
     leases_grpc.add_LeaseServiceServicer_to_server(leases, server)
+    feed_grpc.add_FeedServiceServicer_to_server(feed, server)
     _add_common(server, health, reflects, OPERATOR_SERVICES)
     return server
 

@@ -19,7 +19,9 @@ _KEYS_AT_ONCE = 500
 _CALL_TIMEOUT_S = 30
 _MOST_COMPLAINTS = 100
 _MARKER = re.compile(r"marker(?::\{\d+\})?")
-_FAMILY = re.compile(r"(?:slot|lease|booking|bookings-of|spots|inventory|stage|ack)[:{]")
+_FAMILY = re.compile(
+    r"(?:slot|lease|booking|bookings-of|spots|inventory|stage|ack|events|expiring)[:{]"
+)
 _TAGGED = re.compile(r"[a-z-]+:\{(?P<tag>[^{}]*)\}(?P<rest>:.*)?", re.DOTALL)
 _OWNER = re.compile(r"(?P<kind>lease|booking) (?P<suffix>[0-9A-Z]{26})(?: \w+)?")
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
 from leasehold.model.ids import decode_id, encode_id
+from leasehold.model.lease import LeaseTerms
 from leasehold.model.slot import Slot
 
 FEED_KEY = "feed"
@@ -67,6 +68,24 @@ def spots_prefix(merchant_id: str) -> str:
 def stage_key(merchant_id: str, import_id: str, day: str) -> str:
     """Name what an import has read of a merchant's day."""
     return f"stage:{{{encode_id(merchant_id)}}}:{import_id}:{day}"
+
+
+def events_key(merchant_id: str) -> str:
+    """Name the stream of what has happened with a merchant."""
+    return f"events:{{{encode_id(merchant_id)}}}"
+
+
+def expiring_key(merchant_id: str) -> str:
+    """Name the set of a merchant's holds whose end is to be an event."""
+    return f"expiring:{{{encode_id(merchant_id)}}}"
+
+
+def events_argument(merchant_id: str, terms: LeaseTerms) -> str:
+    """Say where scripts note events, how many are kept and for how long; empty for nowhere."""
+    if not terms.max_events:
+        return ""
+    kept = f"{terms.max_events} {terms.event_retention_ms}"
+    return f"{events_key(merchant_id)} {expiring_key(merchant_id)} {kept}"
 
 
 def slot_prefix(merchant_id: str) -> str:

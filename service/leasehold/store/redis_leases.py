@@ -86,7 +86,12 @@ class RedisLeases:
         status, *released = await self._link.run(
             self._release_lease,
             [keys.lease_key(lease.merchant_id, lease.suffix)],
-            [lease.suffix, keys.slot_prefix(lease.merchant_id), command.reason],
+            [
+                lease.suffix,
+                keys.slot_prefix(lease.merchant_id),
+                command.reason,
+                keys.events_argument(lease.merchant_id, self._terms),
+            ],
             deadline,
         )
         return ReleaseLeaseOutcome(ReleaseLeaseStatus(status), *released)
@@ -109,6 +114,7 @@ class RedisLeases:
                 terms.max_life_ms,
                 terms.retention_ms,
                 command.reason,
+                keys.events_argument(lease.merchant_id, terms),
             ],
             deadline,
         )

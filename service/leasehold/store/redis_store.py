@@ -87,6 +87,7 @@ class RedisStore:
                 terms.max_lease_ms,
                 terms.max_advance_ms,
                 terms.retention_ms,
+                keys.events_argument(slot.merchant_id, terms),
             ],
             deadline,
         )
@@ -138,6 +139,7 @@ class RedisStore:
                 keys.slot_prefix(merchant_id),
                 self._spots_prefix(merchant_id),
                 command.additional_request,
+                keys.events_argument(merchant_id, terms),
             ],
             deadline,
         )
@@ -183,11 +185,8 @@ class RedisStore:
         self, command: UpdateBooking, deadline: Deadline
     ) -> UpdateBookingOutcome:
         """Change a booking; see lua/update_booking.lua for the answers."""
-        merchant_id, suffix, terms = (
-            command.booking.merchant_id,
-            command.booking.suffix,
-            self._terms,
-        )
+        merchant_id, suffix = command.booking.merchant_id, command.booking.suffix
+        terms = self._terms
         if command.moves:
             await self._index_move(command, deadline)
         run = self._taking.run if command.moves else self._link.run
@@ -210,6 +209,7 @@ class RedisStore:
                 self._spots_prefix(merchant_id),
                 keys.lease_key(merchant_id, ""),
                 *map(_named, (command.service_id, command.staff_id, command.room_id)),
+                keys.events_argument(merchant_id, terms),
             ],
             deadline,
         )

@@ -7,6 +7,7 @@ from enum import StrEnum
 import grpc
 
 from leasehold.model.errors import NotFoundError
+from leasehold.model.events import ListEventsStatus
 from leasehold.model.operators import ExtendLeaseStatus, InspectSlotStatus, ReleaseLeaseStatus
 from leasehold.rpc.status import RefusalError
 
@@ -25,10 +26,11 @@ class Unknown:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """The lease is in no state for it: FAILED_PRECONDITION."""
+    """Things are in no state for it: FAILED_PRECONDITION, unless something else fits better."""
 
     reason: str
     message: str
+    code: grpc.StatusCode = grpc.StatusCode.FAILED_PRECONDITION
 
 
 ANSWERED = None
@@ -62,10 +64,21 @@ INSPECT_SLOT: Table = {
 }
 
 
+LIST_EVENTS: Table = {
+    ListEventsStatus.LISTED: ANSWERED,
+    ListEventsStatus.EVENTS_MISSED: Refusal(
+        "EVENTS_MISSED",
+        "The event of the page_token is kept no more, so others may have been missed. Compare with"
+        " ListLeases and your own bookings, and begin again without a page_token.",
+        grpc.StatusCode.OUT_OF_RANGE,
+    ),
+}
+
+
 def raise_unless_answered(table: Table, status: StrEnum) -> None:
     """Raise NotFoundError or RefusalError when an outcome is an error."""
     match table[status]:
         case Unknown(kind):
             raise NotFoundError(kind)
-        case Refusal(reason, message):
-            raise RefusalError(grpc.StatusCode.FAILED_PRECONDITION, reason, message)
+        case Refusal(reason, message, code):
+            raise RefusalError(code, reason, message)

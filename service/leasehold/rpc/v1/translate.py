@@ -137,7 +137,7 @@ def lease_message(lease: LeaseRecord) -> pb.Lease:
         booking_id=lease.booking_id,
         history=_history(lease),
     )
-    _set_ms(message, "expire_time", lease.expires_at_ms)
+    set_ms(message, "expire_time", lease.expires_at_ms)
     message.remaining.FromMilliseconds(lease.remaining_ms)
     return message
 
@@ -153,16 +153,16 @@ def page_message(page: LeasePage) -> pb.ListLeasesResponse:
 def release_message(outcome: ReleaseLeaseOutcome) -> pb.ReleaseLeaseResponse:
     """Tell since when a spot is free, and why."""
     message = pb.ReleaseLeaseResponse(reason=outcome.reason)
-    _set_ms(message, "release_time", outcome.released_at_ms)
+    set_ms(message, "release_time", outcome.released_at_ms)
     return message
 
 
 def extend_message(outcome: ExtendLeaseOutcome) -> pb.ExtendLeaseResponse:
     """Tell how long a lease is held, and when to ask again."""
     message = pb.ExtendLeaseResponse()
-    _set_ms(message, "expire_time", outcome.expires_at_ms)
-    _set_ms(message, "renew_time", outcome.renew_at_ms)
-    _set_ms(message, "latest_expire_time", max(outcome.latest_ms, outcome.expires_at_ms))
+    set_ms(message, "expire_time", outcome.expires_at_ms)
+    set_ms(message, "renew_time", outcome.renew_at_ms)
+    set_ms(message, "latest_expire_time", max(outcome.latest_ms, outcome.expires_at_ms))
     message.remaining.FromMilliseconds(outcome.remaining_ms)
     return message
 
@@ -170,14 +170,14 @@ def extend_message(outcome: ExtendLeaseOutcome) -> pb.ExtendLeaseResponse:
 def inspection_message(outcome: InspectSlotOutcome) -> pb.InspectSlotResponse:
     """Show a slot and who is on it."""
     message = pb.InspectSlotResponse(spot_count=outcome.spot_count)
-    _set_ms(message, "read_time", outcome.now_ms)
+    set_ms(message, "read_time", outcome.now_ms)
     for each in outcome.spots:
         spot = message.spots.add(number=each.number)
         if each.lease_id:
             spot.lease_id = each.lease_id
         elif each.booking_id:
             spot.booking_id = each.booking_id
-        _set_ms(spot, "end_time", each.ends_at_ms or None)
+        set_ms(spot, "end_time", each.ends_at_ms or None)
     return message
 
 
@@ -216,11 +216,11 @@ def _event(
     kind: pb.LeaseEventKind, at_ms: int | None, reason: str = "", count: int = 1
 ) -> pb.LeaseEvent:
     event = pb.LeaseEvent(kind=kind, reason=reason, count=count)
-    _set_ms(event, "time", at_ms)
+    set_ms(event, "time", at_ms)
     return event
 
 
-def _set_ms(message: Message, name: str, at_ms: int | None) -> None:
+def set_ms(message: Message, name: str, at_ms: int | None) -> None:
     """Write a time, or leave it out."""
     if at_ms is not None:
         getattr(message, name).FromMilliseconds(at_ms)

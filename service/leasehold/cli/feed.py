@@ -1,0 +1,108 @@
+"""``leasehold feed``: tail."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Sequence
+from typing import Annotated
+
+import typer
+
+from leasehold.cli import options
+from leasehold.cli.calling import ask_operators, granted, show_slot_time, show_time
+from leasehold.cli.console import err
+from leasehold.client import Event, EventSpot, NoAnswerError, Operators
+
+_POLL_INTERVAL_S = 1
+
+feed = typer.Typer(
+    name="feed",
+    help="What happens with a merchant's slots. Calls the operators' listener.",
+    no_args_is_help=True,
+)
+
+
+@feed.callback()
+def _feed() -> None:
+    """Keep `tail` a command of its own, although it is the only one."""
+
+
+@feed.command()
+def tail(
+    merchant: options.Merchant,
+    after: Annotated[
+        str, typer.Option(metavar="TOKEN", help="Begin after this event, not with the oldest kept.")
+    ] = "",
+    follow: Annotated[
+        bool, typer.Option(help="Go on with what happens from now on, until Ctrl-C.")
+    ] = True,
+    as_json: Annotated[
+        bool,
+        typer.Option("--json", help="Print one JSON object a line, as the API has it."),
+    ] = False,
+    address: options.OperatorAddress = options.DEFAULT_OPERATOR_ADDRESS,
+) -> None:
+    """Print a merchant's events as they come, one a line: ListEvents.
+
+    Exit code 0: there are no more, or Ctrl-C; 1: events may have been missed, or none are kept;
+    2: the request is at fault; 3: no answer at all, or none with --no-follow.
+    """
+
+    async def show(operators: Operators) -> None:
+        async for event in _events(operators, address, merchant, after, follow=follow):
+            text = json.dumps(event.json(), ensure_ascii=False) if as_json else _line(event)
+            typer.echo(text)
+
+    try:
+        ask_operators(address, show)
+    except KeyboardInterrupt:
+        return
+
+
+async def _events(
+    operators: Operators, address: str, merchant: str, after: str, *, follow: bool
+) -> AsyncIterator[Event]:
+    """Yield events, for as long as wanted. What may pass does not end it once it has begun."""
+    has_begun = is_away = False
+    while True:
+        events: Sequence[Event] = ()
+        try:
+            page = granted(await operators.list_events(merchant, after), "Not told")
+        except NoAnswerError as error:
+            if not (follow and has_begun):
+                raise
+            if not is_away:
+                err.print(f"{error}\nAsking again each second.", style="yellow")
+            is_away = True
+        else:
+            if is_away:
+                err.print(f"{address} answers again.", style="yellow")
+            has_begun, is_away = True, False
+            events, after = page.events, page.token
+        for event in events:
+            yield event
+        if not (events or follow):
+            return
+        if not events:
+            await asyncio.sleep(_POLL_INTERVAL_S)
+
+
+def _line(event: Event) -> str:
+    """Show an event for people."""
+    names = " -> ".join(filter(None, (event.lease_id, event.booking_id)))
+    kind = event.kind.replace("_", " ")
+    parts = [f"{show_time(event.at)}  {kind:<16} {names}", _place(event.spot)]
+    if event.old_spot:
+        parts.append(f"was {_place(event.old_spot)}")
+    if event.expires_at:
+        parts.append(f"until {show_time(event.expires_at)}")
+    if event.reason:
+        parts.append(f"reason: {event.reason}")
+    return ", ".join(parts)
+
+
+def _place(spot: EventSpot) -> str:
+    slot = spot.slot
+    named = [("service", slot.service_id), ("staff", slot.staff_id), ("room", slot.room_id)]
+    party = [f"party {slot.party_size}"] if slot.party_size else []
+    shown = [f"{name} {value}" for name, value in named if value]
+    return ", ".join([show_slot_time(slot), *shown, *party, f"spot {spot.number}"])
