@@ -6,13 +6,14 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.backends import TERMS, link_to, soon
+from tests.backends import EVENTFUL, link_to, soon
 from tests.servers import RedisServer, access_list
 from tests.service import now_ms
 
 from leasehold.model import ids
 from leasehold.model.booking import BookingStatus, CreateBooking, UpdateBooking
 from leasehold.model.errors import StoreUnavailableError
+from leasehold.model.events import ListEvents
 from leasehold.model.inventory import Availability, Scope
 from leasehold.model.lease import CreateLease
 from leasehold.model.operators import ExtendLease, LeaseFilter, ReleaseLease
@@ -23,6 +24,7 @@ from leasehold.store.eraser import Eraser
 from leasehold.store.hooks import tell_nobody
 from leasehold.store.link import Link
 from leasehold.store.marker import Marker
+from leasehold.store.redis_events import RedisEvents
 from leasehold.store.redis_inventory import RedisInventory
 from leasehold.store.redis_leases import RedisLeases
 from leasehold.store.redis_store import RedisStore
@@ -46,8 +48,8 @@ def store() -> Iterator[RedisServer]:
 def lease_steps(link: Link, slot: Slot) -> Iterator[Awaitable[Any]]:
     """Yield all that is asked about leases and bookings, one after the other."""
     store, leases = (
-        RedisStore(link, TERMS, is_strict=True),
-        RedisLeases(link, TERMS, is_strict=True),
+        RedisStore(link, EVENTFUL, is_strict=True),
+        RedisLeases(link, EVENTFUL, is_strict=True),
     )
     until_ms = now_ms() + 300_000
     held = ids.Reference(slot.merchant_id, ids.lease_suffix("r-1"))
@@ -70,6 +72,7 @@ def lease_steps(link: Link, slot: Slot) -> Iterator[Awaitable[Any]]:
     yield store.list_bookings("ada", soon())
     yield Eraser(link, lambda *_: b"").forget_user("ada", tell_nobody)
     yield store.update_booking(UpdateBooking(booked, BookingStatus.CANCELED), soon())
+    yield RedisEvents(link, EVENTFUL).list_events(ListEvents(slot.merchant_id, "", 100), soon())
 
 
 async def load(inventory: RedisInventory, *slots: Slot) -> None:
@@ -84,7 +87,7 @@ async def all_steps(link: Link) -> AsyncIterator[Awaitable[Any]]:
     slot = Slot(f"m-{next(number)}", "haircut", now_ms() // 1000 + 86_400, 1800)
     listed = (slot, replace(slot, staff_id="bo"), replace(slot, start_s=slot.start_s + 1800))
     inventory, marker = (
-        RedisInventory(link, TERMS.retention_ms),
+        RedisInventory(link, EVENTFUL.retention_ms),
         Marker(link, 1, on_loss=tell_nobody),
     )
     yield load(inventory, *listed, replace(slot, staff_id="goes"))
