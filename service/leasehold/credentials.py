@@ -163,6 +163,13 @@ class Kept(Generic[Value]):
             self.fault = str(error)
         return (self.value, self.fault) != was
 
+    def is_in_files(self) -> bool:
+        """Tell whether the files hold what is in use."""
+        try:
+            return self._read() == self._contents
+        except CredentialsError:
+            return False
+
     def _read(self) -> list[bytes]:
         try:
             return [path.read_bytes() for path in self._files]

@@ -185,6 +185,23 @@ def test_certificates_change_while_serving_and_the_last_good_one_stays(
         )
 
 
+def test_ops_shows_the_last_good_one_even_if_nobody_connected_meanwhile(
+    at_home: House, valkey: RedisServer, tmp_path: Path
+) -> None:
+    """A good certificate and then an expired one, before anybody asks: the good one is shown."""
+    files = Files(tmp_path, at_home)
+    files.put(files.issue("ops-first"))
+    ops = {"OPS_TLS_CERT_FILE": str(files.cert_file), "OPS_TLS_KEY_FILE": str(files.key_file)}
+    with serving(REDIS_URL=valkey.url, **ops) as service:
+        good, ended = files.issue("ops-good"), files.issue("ops-ended", days=0)
+        files.put(good)
+        poll("it is taken", lambda: "credentials_renewed" in service.log_text())
+        files.put(ended)
+        poll("it is refused", lambda: "is valid from" in service.log_text())
+
+        assert at_home.shown(service.told["ops_listen"]) == der(good)
+
+
 def metric(at_home: House, service: Service, name: str) -> float:
     """Return what a metric says of the partner listener."""
     text = fetch(at_home, service, "/metrics")[1]
@@ -298,6 +315,36 @@ def test_operators_and_ops_ask_for_tokens_that_may_change(
         poll("noticed", lambda: "credentials_unusable" in service.log_text())
         assert fetch(at_home, service, "/config", "second")[0] == 200
         assert "first" not in service.log_text()
+
+
+def test_operators_listener_asks_for_everything_that_is_set(
+    at_home: House, valkey: RedisServer, tmp_path: Path
+) -> None:
+    """With authorities, names and tokens a caller needs all three, for health and the rest."""
+    tokens = tmp_path / "tokens"
+    tokens.write_text("word\n")
+    settings = {f"OPERATOR_{name}": value for name, value in at_home.settings().items()}
+    other = at_home.clients.issue("other-operator")
+    with serving(REDIS_URL=valkey.url, OPERATOR_TOKEN_FILE=str(tokens), **settings) as service:
+
+        def ask(pair: Pair, *words: str) -> set[grpc.StatusCode]:
+            told = {"metadata": [("authorization", f"Bearer {word}") for word in words]}
+            with at_home.channel(service.told["operator_listen"], pair) as channel:
+                inventory = inventory_grpc.InventoryServiceStub(channel)
+                health: Any = health_pb2_grpc.HealthStub(channel)
+                empty, unknown = inventory_pb.ReplaceAvailabilityRequest(), "no-such-service"
+                named = health_pb2.HealthCheckRequest(service=unknown)
+                calls: list[Callable[[], Any]] = [
+                    lambda: inventory.ReplaceAvailability(empty, timeout=10, **told),
+                    lambda: health.Check(named, timeout=10, **told),
+                ]
+                return {refusal(call).code() for call in calls}
+
+        assert ask(other, "word") == {grpc.StatusCode.PERMISSION_DENIED}
+        assert ask(at_home.partner) == {grpc.StatusCode.UNAUTHENTICATED}
+        assert ask(at_home.partner, "wrong") == {grpc.StatusCode.UNAUTHENTICATED}
+        served = {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND}
+        assert ask(at_home.partner, "word") == served
 
 
 def test_serve_with_a_certificate_that_cannot_be_used_refuses_to_start(at_home: House) -> None:
