@@ -14,13 +14,16 @@ from typing import Any
 
 import grpc
 import pytest
-from tests.calls import CREATE_LEASE, lease_request, read_failure
+from tests.callers import until
+from tests.calls import CREATE_LEASE, failure_of, lease_request, read_failure
 from tests.certificates import authority
+from tests.proxy import proxy_to
 from tests.servers import RedisServer, poll
 from tests.service import Service, now_ms, serving
 from tests.tls import NO_PROXY, NO_RETRIES, House, Pair, create_lease, house
 
 CLIENTS = 100
+GET_LEASE = "/leasehold.v1.LeaseService/GetLease"
 _GOAWAY = 7
 _PING = 6
 _SETTINGS = 4
@@ -275,3 +278,37 @@ def test_metadata_beyond_16_kib_is_refused_and_the_connection_goes_on(
         error: Any = caught.value
         assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
         call(request, timeout=10)
+
+
+async def test_calls_beyond_the_limit_of_a_listener_leave_the_other_one_free(
+    valkey: RedisServer,
+) -> None:
+    """LEASEHOLD_MAX_CONCURRENT_CALLS is a limit of each: partners cannot keep operators out."""
+    settings = {"MAX_CONCURRENT_CALLS": "1", "REDIS_TIMEOUT_S": "20", "CALL_TIMEOUT_S": "20"}
+    async with proxy_to(valkey.port) as proxy:
+        with serving(REDIS_URL=proxy.url, **settings) as service:
+            await asyncio.to_thread(poll, "ready", lambda: service.http("/readyz")[0] == 200)
+            async with (
+                grpc.aio.insecure_channel(service.address) as partners,
+                grpc.aio.insecure_channel(service.told["operator_listen"]) as operators,
+            ):
+                ask: Any = partners.unary_unary(CREATE_LEASE)
+                # So that the store has the script, and answers it when it is sent.
+                await ask(lease_request(now_ms()).SerializeToString(), timeout=10)
+                proxy.hold_replies()
+                request = lease_request(now_ms(), merchant="m-limit").SerializeToString()
+                first = asyncio.ensure_future(ask(request, timeout=20))
+                await until("it runs", lambda: "m-limit" in str(keys(valkey)))
+
+                assert (await failure_of(ask(request, timeout=10))).reason == "OVERLOADED"
+                operate: Any = operators.unary_unary(GET_LEASE)
+                refused = await failure_of(operate(b"", timeout=10))
+                assert refused.code is grpc.StatusCode.INVALID_ARGUMENT
+                proxy.release()
+                assert await first
+
+
+def keys(store: RedisServer) -> list[object]:
+    """Return the names of all keys."""
+    with store.client() as client:
+        return list(client.scan_iter(count=1000))
