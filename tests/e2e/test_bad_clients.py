@@ -27,6 +27,7 @@ GET_LEASE = "/leasehold.v1.LeaseService/GetLease"
 _GOAWAY = 7
 _PING = 6
 _SETTINGS = 4
+_MAX_STREAMS = 3
 _ENHANCE_YOUR_CALM = 11
 
 
@@ -221,6 +222,17 @@ def test_whoever_asks_for_signs_of_life_too_often_is_sent_away(valkey: RedisServ
                     break
             assert struct.unpack(">I", told[0][4:8]) == (_ENHANCE_YOUR_CALM,)
         create_lease(good, "pings-after")
+
+
+def test_one_connection_has_so_many_streams_and_no_more(valkey: RedisServer) -> None:
+    """The listener tells it in its first words; a caller's library waits with what is beyond."""
+    with serving(REDIS_URL=valkey.url) as service:
+        host, _, port = service.address.rpartition(":")
+        with socket.create_connection((host, int(port)), timeout=10) as connection:
+            connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(_SETTINGS, b""))
+            kind, payload = frames(connection)[0]
+    assert kind == _SETTINGS
+    assert dict(struct.iter_unpack(">HI", payload))[_MAX_STREAMS] == 1024
 
 
 def frame(kind: int, payload: bytes) -> bytes:

@@ -1,8 +1,14 @@
 import os
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from tests.certificates import Authority, authority
 
 from leasehold.credentials import (
@@ -121,6 +127,26 @@ def test_a_good_one_that_comes_back_ends_the_fault(files: Files) -> None:
 
     assert kept.look()
     assert kept.fault is None
+
+
+def test_a_certificate_that_is_not_valid_yet_is_refused(files: Files) -> None:
+    """Copied early, it would have callers refuse the service until its day."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "tomorrow")])
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(tomorrow)
+        .not_valid_after(tomorrow + timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    files.cert.write_bytes(certificate.public_bytes(Encoding.PEM))
+    files.key.write_bytes(
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
+    )
+
+    with pytest.raises(CredentialsError, match="the certificate is valid from"):
+        files.keep()
 
 
 @pytest.mark.parametrize("curve", ["P-256", "P-384"])
