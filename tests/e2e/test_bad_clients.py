@@ -8,6 +8,7 @@ import ssl
 import statistics
 import struct
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from tests.certificates import authority
 from tests.proxy import proxy_to
 from tests.servers import RedisServer, poll
 from tests.service import Service, now_ms, serving
-from tests.tls import NO_PROXY, NO_RETRIES, House, Pair, create_lease, house
+from tests.tls import ALONE, NO_PROXY, NO_RETRIES, House, Pair, create_lease, house
 
 CLIENTS = 100
 GET_LEASE = "/leasehold.v1.LeaseService/GetLease"
@@ -318,6 +319,32 @@ async def test_calls_beyond_the_limit_of_a_listener_leave_the_other_one_free(
                 assert refused.code is grpc.StatusCode.INVALID_ARGUMENT
                 proxy.release()
                 assert await first
+
+
+async def test_thousands_of_calls_at_one_instant_all_get_an_answer(valkey: RedisServer) -> None:
+    """A grant, or the word to come back: none is reset by gRPC, which tells neither."""
+    requests = [
+        lease_request(now_ms(), merchant="m-burst", reference=f"r-{n}", staff=f"{n}")
+        for n in range(4000)
+    ]
+    with serving(REDIS_URL=valkey.url, CALL_TIMEOUT_S="20") as service:
+        async with contextlib.AsyncExitStack() as stack:
+            channels = [
+                await stack.enter_async_context(
+                    grpc.aio.insecure_channel(service.address, (NO_PROXY, NO_RETRIES, ALONE))
+                )
+                for _ in range(4)
+            ]
+            for channel in channels:
+                await channel.channel_ready()
+            asks: list[Any] = [channel.unary_unary(CREATE_LEASE) for channel in channels]
+            calls = [
+                asks[number % 4](request.SerializeToString(), timeout=60)
+                for number, request in enumerate(requests)
+            ]
+            codes = Counter([await call.code() for call in calls])
+    assert set(codes) <= {grpc.StatusCode.OK, grpc.StatusCode.RESOURCE_EXHAUSTED}
+    assert codes[grpc.StatusCode.OK] > 1000
 
 
 def keys(store: RedisServer) -> list[object]:
