@@ -21,18 +21,26 @@ class Authority:
         return self.directory / "ca.crt"
 
     def issue(
-        self, name: str, *hosts: str, common_name: str = "", sans: bool = True, days: int = 2
+        self,
+        name: str,
+        *hosts: str,
+        common_name: str = "",
+        sans: bool = True,
+        days: int = 2,
+        new_key: str = "rsa:2048",
     ) -> tuple[Path, Path]:
         """Return a certificate for hosts (``IP:127.0.0.1``, ``DNS:...``), and its key.
 
         Without hosts it is for ``name``. It is valid from now on; with 0 ``days`` it has ended.
+        ``new_key`` is what openssl is told of the key.
         """
         key, request, signed = (self.directory / f"{name}.{it}" for it in ("key", "csr", "crt"))
         extensions = self.directory / f"{name}.ext"
         listed = f"subjectAltName={','.join(hosts or (f'DNS:{name}',))}\n"
         extensions.write_text(listed if sans else "basicConstraints=CA:FALSE\n")
         _openssl(
-            *("req", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={common_name or name}"),
+            *("req", "-newkey", *new_key.split(), "-nodes"),
+            *("-subj", f"/CN={common_name or name}"),
             *("-keyout", str(key), "-out", str(request)),
         )
         _openssl(

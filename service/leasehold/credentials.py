@@ -8,9 +8,14 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.x509.oid import NameOID
 
 Value = TypeVar("Value")
+
+_LEAST_RSA_BITS = 2048
 
 
 class CredentialsError(Exception):
@@ -33,10 +38,15 @@ def parse_certificate(chain: bytes, key: bytes, client_roots: bytes | None = Non
     leaf = _certificates(chain, "certificate")[0]
     try:
         public_key = load_pem_private_key(key, password=None).public_key()
+        fits = leaf.public_key() == public_key
     except (ValueError, TypeError):
         raise CredentialsError("the key is no private key in PEM without a password") from None
-    if leaf.public_key() != public_key:
+    except UnsupportedAlgorithm:
+        fits, public_key = True, None
+    if not fits:
         raise CredentialsError("the key is not that of the certificate")
+    if not _is_common(public_key):
+        raise CredentialsError("the key is none of RSA with 2048 bits or more, P-256 and P-384")
     if not leaf.not_valid_before_utc <= datetime.now(UTC) < leaf.not_valid_after_utc:
         raise CredentialsError(
             f"the certificate is valid from {leaf.not_valid_before_utc:%Y-%m-%d %H:%M:%S}"
@@ -47,11 +57,52 @@ def parse_certificate(chain: bytes, key: bytes, client_roots: bytes | None = Non
     return Certificate(chain, key, client_roots, leaf.not_valid_after_utc)
 
 
+def _is_common(public_key: object) -> bool:
+    """Tell whether gRPC shows such a key, and its callers take it."""
+    if isinstance(public_key, rsa.RSAPublicKey):
+        return public_key.key_size >= _LEAST_RSA_BITS
+    return isinstance(public_key, ec.EllipticCurvePublicKey) and isinstance(
+        public_key.curve, ec.SECP256R1 | ec.SECP384R1
+    )
+
+
 def _certificates(pem: bytes, what: str) -> list[x509.Certificate]:
     try:
-        return x509.load_pem_x509_certificates(pem)
+        found = x509.load_pem_x509_certificates(pem)
     except ValueError:
         raise CredentialsError(f"the {what} cannot be read as PEM") from None
+    # A block without its end is passed over by the library, and is half a file.
+    begun = pem.count(b"-----BEGIN CERTIFICATE-----")
+    if begun != len(found) or pem.count(b"-----B") != pem.count(b"-----E"):
+        raise CredentialsError(f"the {what} cannot be read as PEM to the end")
+    return found
+
+
+def names_in(pem: bytes) -> frozenset[str]:
+    """Return whom a caller's certificate names: hosts, URIs and addresses of mail.
+
+    Its common name counts only where it has no subject alternative names at all. A name is taken
+    as a whole, whatever bytes are in it, and none of one kind passes for another.
+    """
+    try:
+        certificate = x509.load_pem_x509_certificate(pem)
+        return _alternative_names(certificate)
+    except x509.ExtensionNotFound:
+        names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+        return frozenset(str(name.value) for name in names) if len(names) == 1 else frozenset()
+    except (ValueError, x509.UnsupportedGeneralNameType):
+        return frozenset()
+
+
+def _alternative_names(certificate: x509.Certificate) -> frozenset[str]:
+    extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    return frozenset(
+        name.value
+        for name in extension.value
+        if isinstance(name, x509.DNSName)
+        or (isinstance(name, x509.UniformResourceIdentifier) and ":" in name.value)
+        or (isinstance(name, x509.RFC822Name) and "@" in name.value)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +115,11 @@ class Tokens:
         """Judge the value of an ``authorization`` header; how long that takes tells nothing."""
         if authorization is None:
             return False
-        sent = authorization.encode() if isinstance(authorization, str) else authorization
+        if isinstance(authorization, str):
+            # HTTP brings bytes that are no text as surrogates.
+            sent = authorization.encode(errors="surrogateescape")
+        else:
+            sent = authorization
         scheme, _, word = sent.partition(b" ")
         # Every word is compared, whichever fits.
         fits = [hmac.compare_digest(word.strip(), known) for known in self.words]
@@ -107,6 +162,13 @@ class Kept(Generic[Value]):
         except CredentialsError as error:
             self.fault = str(error)
         return (self.value, self.fault) != was
+
+    def is_in_files(self) -> bool:
+        """Tell whether the files hold what is in use."""
+        try:
+            return self._read() == self._contents
+        except CredentialsError:
+            return False
 
     def _read(self) -> list[bytes]:
         try:

@@ -45,6 +45,8 @@ class Doors:
         self._settings = settings
         self._certificates: dict[str, Kept[Certificate]] = {}
         self._tokens: dict[str, Kept[Tokens]] = {}
+        self._shown: dict[str, tuple[ssl.SSLContext, Certificate]] = {}
+        """Of listeners of HTTP: what new connections show."""
         self._rounds = Rounds(self._look, _LOOK_INTERVAL_S)
         try:
             for name in LISTENERS:
@@ -131,20 +133,25 @@ class Doors:
 
     def _ops_context(self, name: str) -> ssl.SSLContext:
         """Return a context whose connections show the certificate of their moment."""
-        door, kept = self._settings.door(name), self._certificates[name]
-        outer = shown = _context(door)
-        shown_value = kept.value
+        outer = _context(self._settings.door(name))
+        self._shown[name] = outer, self._certificates[name].value
 
         def show(connection: ssl.SSLObject, _name: str | None, _outer: ssl.SSLContext) -> None:
-            nonlocal shown, shown_value
-            if kept.value is not shown_value:
-                # Files that change again at this moment are read at the next connection.
-                with contextlib.suppress(OSError):
-                    shown, shown_value = _context(door), kept.value
-            connection.context = shown
+            connection.context = self._shown[name][0]
 
         outer.sni_callback = show
         return outer
+
+    def _renew_context(self, name: str) -> None:
+        """Make the context of the certificate in use, which can be read from files only."""
+        kept = self._certificates[name]
+        if self._shown[name][1] is kept.value:
+            return
+        # Files that have changed since they were judged are left to the next look.
+        with contextlib.suppress(OSError):
+            context = _context(self._settings.door(name))
+            if kept.is_in_files():
+                self._shown[name] = context, kept.value
 
     async def _look(self) -> None:
         every: list[tuple[str, Kept[Any]]]
@@ -154,6 +161,8 @@ class Doors:
                 self._tell(name, kept.fault)
             if kept.fault:
                 metrics.credential_reload_failures.labels(LISTENERS[name]).inc()
+        for name in self._shown:
+            self._renew_context(name)
 
     def _tell(self, name: str, fault: str | None) -> None:
         """Say what has become of files, once for each change."""

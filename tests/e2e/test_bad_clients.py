@@ -8,22 +8,27 @@ import ssl
 import statistics
 import struct
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
-from tests.calls import CREATE_LEASE, lease_request, read_failure
+from tests.callers import until
+from tests.calls import CREATE_LEASE, failure_of, lease_request, read_failure
 from tests.certificates import authority
+from tests.proxy import proxy_to
 from tests.servers import RedisServer, poll
 from tests.service import Service, now_ms, serving
-from tests.tls import NO_PROXY, NO_RETRIES, House, Pair, create_lease, house
+from tests.tls import ALONE, NO_PROXY, NO_RETRIES, House, Pair, create_lease, house
 
 CLIENTS = 100
+GET_LEASE = "/leasehold.v1.LeaseService/GetLease"
 _GOAWAY = 7
 _PING = 6
 _SETTINGS = 4
+_MAX_STREAMS = 3
 _ENHANCE_YOUR_CALM = 11
 
 
@@ -220,6 +225,17 @@ def test_whoever_asks_for_signs_of_life_too_often_is_sent_away(valkey: RedisServ
         create_lease(good, "pings-after")
 
 
+def test_one_connection_has_so_many_streams_and_no_more(valkey: RedisServer) -> None:
+    """The listener tells it in its first words; a caller's library waits with what is beyond."""
+    with serving(REDIS_URL=valkey.url) as service:
+        host, _, port = service.address.rpartition(":")
+        with socket.create_connection((host, int(port)), timeout=10) as connection:
+            connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(_SETTINGS, b""))
+            kind, payload = frames(connection)[0]
+    assert kind == _SETTINGS
+    assert dict(struct.iter_unpack(">HI", payload))[_MAX_STREAMS] == 1024
+
+
 def frame(kind: int, payload: bytes) -> bytes:
     """Return a frame of HTTP/2 for the connection as a whole."""
     return struct.pack(">I", len(payload))[1:] + bytes([kind, 0]) + bytes(4) + payload
@@ -275,3 +291,63 @@ def test_metadata_beyond_16_kib_is_refused_and_the_connection_goes_on(
         error: Any = caught.value
         assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
         call(request, timeout=10)
+
+
+async def test_calls_beyond_the_limit_of_a_listener_leave_the_other_one_free(
+    valkey: RedisServer,
+) -> None:
+    """LEASEHOLD_MAX_CONCURRENT_CALLS is a limit of each: partners cannot keep operators out."""
+    settings = {"MAX_CONCURRENT_CALLS": "1", "REDIS_TIMEOUT_S": "20", "CALL_TIMEOUT_S": "20"}
+    async with proxy_to(valkey.port) as proxy:
+        with serving(REDIS_URL=proxy.url, **settings) as service:
+            await asyncio.to_thread(poll, "ready", lambda: service.http("/readyz")[0] == 200)
+            async with (
+                grpc.aio.insecure_channel(service.address) as partners,
+                grpc.aio.insecure_channel(service.told["operator_listen"]) as operators,
+            ):
+                ask: Any = partners.unary_unary(CREATE_LEASE)
+                # So that the store has the script, and answers it when it is sent.
+                await ask(lease_request(now_ms()).SerializeToString(), timeout=10)
+                proxy.hold_replies()
+                request = lease_request(now_ms(), merchant="m-limit").SerializeToString()
+                first = asyncio.ensure_future(ask(request, timeout=20))
+                await until("it runs", lambda: "m-limit" in str(keys(valkey)))
+
+                assert (await failure_of(ask(request, timeout=10))).reason == "OVERLOADED"
+                operate: Any = operators.unary_unary(GET_LEASE)
+                refused = await failure_of(operate(b"", timeout=10))
+                assert refused.code is grpc.StatusCode.INVALID_ARGUMENT
+                proxy.release()
+                assert await first
+
+
+async def test_thousands_of_calls_at_one_instant_all_get_an_answer(valkey: RedisServer) -> None:
+    """A grant, or the word to come back: none is reset by gRPC, which tells neither."""
+    requests = [
+        lease_request(now_ms(), merchant="m-burst", reference=f"r-{n}", staff=f"{n}")
+        for n in range(4000)
+    ]
+    with serving(REDIS_URL=valkey.url, CALL_TIMEOUT_S="20") as service:
+        async with contextlib.AsyncExitStack() as stack:
+            channels = [
+                await stack.enter_async_context(
+                    grpc.aio.insecure_channel(service.address, (NO_PROXY, NO_RETRIES, ALONE))
+                )
+                for _ in range(4)
+            ]
+            for channel in channels:
+                await channel.channel_ready()
+            asks: list[Any] = [channel.unary_unary(CREATE_LEASE) for channel in channels]
+            calls = [
+                asks[number % 4](request.SerializeToString(), timeout=60)
+                for number, request in enumerate(requests)
+            ]
+            codes = Counter([await call.code() for call in calls])
+    assert set(codes) <= {grpc.StatusCode.OK, grpc.StatusCode.RESOURCE_EXHAUSTED}
+    assert codes[grpc.StatusCode.OK] > 1000
+
+
+def keys(store: RedisServer) -> list[object]:
+    """Return the names of all keys."""
+    with store.client() as client:
+        return list(client.scan_iter(count=1000))

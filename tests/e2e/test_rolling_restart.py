@@ -2,14 +2,16 @@
 
 import asyncio
 import signal
+import socket
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
 from tests.callers import calls_of, load, until
 from tests.envoy import balancing, binary, render
 from tests.servers import RedisServer, free_port
-from tests.service import Service
+from tests.service import Service, serving
 from tests.tls import House, house
 
 
@@ -37,6 +39,24 @@ def test_envoy_configuration_is_valid(at_home: House, tmp_path: Path) -> None:
     assert "OK" in checked.stdout
     # Not even a warning, of something deprecated for example.
     assert "[warning]" not in checked.stderr
+
+
+def test_envoy_cuts_off_whoever_does_not_finish_the_handshake(
+    at_home: House, valkey: RedisServer, tmp_path: Path
+) -> None:
+    """A connection on which nobody speaks costs nothing after ten seconds, as without Envoy."""
+    own = at_home.clients.issue("envoy.internal")
+    settings = {"REDIS_URL": valkey.url, **at_home.settings(), "TLS_CLIENT_NAMES": "envoy.internal"}
+    addresses = [f"127.0.0.1:{free_port()}"] * 3
+    with (
+        serving(LISTEN=addresses[0], **settings),
+        balancing(at_home, own, addresses, tmp_path) as balancer,
+    ):
+        host, _, port = balancer.address.rpartition(":")
+        with socket.create_connection((host, int(port)), timeout=30) as silent:
+            began_at_s = time.monotonic()
+            assert silent.recv(1) == b""
+            assert 5 < time.monotonic() - began_at_s < 20
 
 
 async def test_rolling_restart_behind_envoy_loses_no_call(

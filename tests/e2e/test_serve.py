@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -21,7 +22,9 @@ from tests.service import ANY_PORT, Service, environment, now_ms, run, serving
 
 from leasehold.generated.ext.maps.booking.partner.v2 import booking_service_pb2 as pb
 from leasehold.generated.ext.maps.booking.partner.v2 import booking_service_pb2_grpc as pb_grpc
+from leasehold.listeners import LISTENERS
 from leasehold.rpc import server
+from leasehold.settings import Settings
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -335,7 +338,12 @@ def test_ops_listener_tells_what_it_should(tmp_path: Path) -> None:
 
 def test_a_default_start_listens_on_loopback_only(tmp_path: Path) -> None:
     """Nothing that a default start opens can be reached from another machine."""
-    with serving("--embedded", EMBEDDED_DIR=str(tmp_path)) as service:
+    # The default addresses, but for their ports, which may be taken here.
+    defaults = {
+        name.upper(): re.sub(r"\d+$", "0", Settings.model_fields[name].default)
+        for name in LISTENERS
+    }
+    with serving("--embedded", EMBEDDED_DIR=str(tmp_path), **defaults) as service:
         pids = {service.process.pid, service.told["embedded_pid"]}
         addresses = {address for pid in pids for address in _listening(pid)}
 

@@ -63,6 +63,9 @@ def test_partner_listener_refuses_a_trusted_certificate_of_another_name(
         "longer": (f"DNS:not.{PARTNER}",),
         "wildcard": ("DNS:*.businesslink-3.net",),
         "common": ("DNS:other.example",),
+        "other-kind": (f"URI:{PARTNER}", f"email:{PARTNER}"),
+        # A name that goes on behind a zero byte; gRPC's list of names would cut it off there.
+        "zero-byte": (f"DER:{dns_name(f'{PARTNER}{chr(0)}.example')}",),
     }
     for name, hosts in names.items():
         common_name = PARTNER if name == "common" else name
@@ -99,6 +102,11 @@ def test_partner_listener_refuses_others_in_the_handshake(
     assert not [event for event in partners.events() if event["event"] == "call_handled"]
 
 
+def dns_name(name: str) -> str:
+    """Return subject alternative names with this one only, as ASN.1 has them, in hexadecimal."""
+    return (bytes((0x30, len(name) + 2, 0x82, len(name))) + name.encode()).hex()
+
+
 class Files:
     """The files of a certificate, as a service finds them."""
 
@@ -119,7 +127,11 @@ class Files:
         """Yield what can be wrong with the files, and how that comes about."""
         other, ended = self.issue("other"), self.issue("ended", days=0)
         half = self.cert_file.read_bytes()[:700]
+        chain = self.cert_file.read_bytes() + half
+        odd = self._issue("odd", new_key="ec -pkeyopt ec_paramgen_curve:secp112r1")
         yield "half-written", lambda: self.cert_file.write_bytes(half)
+        yield "half a chain", lambda: self.cert_file.write_bytes(chain)
+        yield "odd", lambda: self.put(odd)
         yield "mismatched", lambda: self.cert_file.write_bytes(other[0].read_bytes())
         yield "expired", lambda: self.put(ended)
         yield "missing", self.key_file.unlink
@@ -164,13 +176,30 @@ def test_certificates_change_while_serving_and_the_last_good_one_stays(
         create_lease(old_channel, "rotation-old")
         told = [e["event"] for e in service.events() if e["event"].startswith("credentials_")]
         # Once for each listener at least, and not once for each look.
-        assert told.count("credentials_renewed") >= 8
-        assert told.count("credentials_unusable") <= 2 * 2 * 4
+        assert told.count("credentials_renewed") >= 12
+        assert told.count("credentials_unusable") <= 2 * 2 * 6
         expires = metric(at_home, service, "leasehold_certificate_expires_timestamp_seconds")
         assert (
             expires
             == load_pem_x509_certificate(good[0].read_bytes()).not_valid_after_utc.timestamp()
         )
+
+
+def test_ops_shows_the_last_good_one_even_if_nobody_connected_meanwhile(
+    at_home: House, valkey: RedisServer, tmp_path: Path
+) -> None:
+    """A good certificate and then an expired one, before anybody asks: the good one is shown."""
+    files = Files(tmp_path, at_home)
+    files.put(files.issue("ops-first"))
+    ops = {"OPS_TLS_CERT_FILE": str(files.cert_file), "OPS_TLS_KEY_FILE": str(files.key_file)}
+    with serving(REDIS_URL=valkey.url, **ops) as service:
+        good, ended = files.issue("ops-good"), files.issue("ops-ended", days=0)
+        files.put(good)
+        poll("it is taken", lambda: "credentials_renewed" in service.log_text())
+        files.put(ended)
+        poll("it is refused", lambda: "is valid from" in service.log_text())
+
+        assert at_home.shown(service.told["ops_listen"]) == der(good)
 
 
 def metric(at_home: House, service: Service, name: str) -> float:
@@ -286,6 +315,36 @@ def test_operators_and_ops_ask_for_tokens_that_may_change(
         poll("noticed", lambda: "credentials_unusable" in service.log_text())
         assert fetch(at_home, service, "/config", "second")[0] == 200
         assert "first" not in service.log_text()
+
+
+def test_operators_listener_asks_for_everything_that_is_set(
+    at_home: House, valkey: RedisServer, tmp_path: Path
+) -> None:
+    """With authorities, names and tokens a caller needs all three, for health and the rest."""
+    tokens = tmp_path / "tokens"
+    tokens.write_text("word\n")
+    settings = {f"OPERATOR_{name}": value for name, value in at_home.settings().items()}
+    other = at_home.clients.issue("other-operator")
+    with serving(REDIS_URL=valkey.url, OPERATOR_TOKEN_FILE=str(tokens), **settings) as service:
+
+        def ask(pair: Pair, *words: str) -> set[grpc.StatusCode]:
+            told = {"metadata": [("authorization", f"Bearer {word}") for word in words]}
+            with at_home.channel(service.told["operator_listen"], pair) as channel:
+                inventory = inventory_grpc.InventoryServiceStub(channel)
+                health: Any = health_pb2_grpc.HealthStub(channel)
+                empty, unknown = inventory_pb.ReplaceAvailabilityRequest(), "no-such-service"
+                named = health_pb2.HealthCheckRequest(service=unknown)
+                calls: list[Callable[[], Any]] = [
+                    lambda: inventory.ReplaceAvailability(empty, timeout=10, **told),
+                    lambda: health.Check(named, timeout=10, **told),
+                ]
+                return {refusal(call).code() for call in calls}
+
+        assert ask(other, "word") == {grpc.StatusCode.PERMISSION_DENIED}
+        assert ask(at_home.partner) == {grpc.StatusCode.UNAUTHENTICATED}
+        assert ask(at_home.partner, "wrong") == {grpc.StatusCode.UNAUTHENTICATED}
+        served = {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND}
+        assert ask(at_home.partner, "word") == served
 
 
 def test_serve_with_a_certificate_that_cannot_be_used_refuses_to_start(at_home: House) -> None:

@@ -1,14 +1,21 @@
 import os
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from tests.certificates import Authority, authority
 
 from leasehold.credentials import (
     Certificate,
     CredentialsError,
     Kept,
+    names_in,
     parse_certificate,
     parse_tokens,
 )
@@ -18,6 +25,14 @@ from leasehold.credentials import (
 def ca(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     """An authority."""
     return authority(tmp_path_factory.mktemp("ca"))
+
+
+_OTHER_NAMES = {"spiffe://a.example/b", "ada@a.example"}
+_CURVE = "ec -pkeyopt ec_paramgen_curve:"
+
+
+def _whole_and_half(file: Path, ca: Authority) -> bytes:
+    return file.read_bytes() + ca.ca_file.read_bytes()[:700]
 
 
 class Files:
@@ -70,6 +85,13 @@ def test_a_certificate_that_is_replaced_is_taken(files: Files, ca: Authority) ->
         (lambda f, _: f.cert.unlink(), "No such file"),
         (lambda f, ca: f.key.write_bytes(ca.issue("other")[1].read_bytes()), "is not that of"),
         (lambda f, ca: f.put(ca.issue("expired", days=0)), "the certificate is valid from"),
+        # Half a chain, and half a list of authorities: what is whole in them is not all of it.
+        (lambda f, ca: f.cert.write_bytes(_whole_and_half(f.cert, ca)), "to the end"),
+        (lambda f, ca: f.roots.write_bytes(_whole_and_half(f.roots, ca)), "to the end"),
+        # Some of these no library here can even read.
+        (lambda f, ca: f.put(ca.issue("small", new_key="rsa:1024")), "the key is none of"),
+        (lambda f, ca: f.put(ca.issue("edwards", new_key="ed25519")), "the key is none of"),
+        (lambda f, ca: f.put(ca.issue("odd", new_key=f"{_CURVE}secp112r1")), "the key is none of"),
     ],
 )
 def test_a_certificate_that_cannot_be_used_leaves_the_last_good_one(
@@ -105,6 +127,79 @@ def test_a_good_one_that_comes_back_ends_the_fault(files: Files) -> None:
 
     assert kept.look()
     assert kept.fault is None
+
+
+def test_a_certificate_that_is_not_valid_yet_is_refused(files: Files) -> None:
+    """Copied early, it would have callers refuse the service until its day."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "tomorrow")])
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(tomorrow)
+        .not_valid_after(tomorrow + timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    files.cert.write_bytes(certificate.public_bytes(Encoding.PEM))
+    files.key.write_bytes(
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
+    )
+
+    with pytest.raises(CredentialsError, match="the certificate is valid from"):
+        files.keep()
+
+
+@pytest.mark.parametrize("curve", ["P-256", "P-384"])
+def test_a_certificate_of_a_common_curve_is_taken(files: Files, ca: Authority, curve: str) -> None:
+    """RSA is not the only kind of key; what gRPC's callers take is taken, with its chain."""
+    files.put(ca.issue("curve", new_key=_CURVE + curve))
+    files.cert.write_bytes(files.cert.read_bytes() + ca.ca_file.read_bytes())
+
+    assert files.keep().value.chain == files.cert.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("hosts", "names"),
+    [
+        (("DNS:a.example", "DNS:b.example", "IP:127.0.0.1"), {"a.example", "b.example"}),
+        (("URI:spiffe://a.example/b", "email:ada@a.example"), _OTHER_NAMES),
+        # A name of one kind that looks like one of another: authorities check each kind otherwise.
+        (("URI:a.example", "email:a.example"), set()),
+        (("RID:1.2.3",), set()),
+        # No names at all, but the place for them.
+        (("DER:3000",), set()),
+        # a.example, a zero byte, and what the caller really owns.
+        (("DER:30128210612e6578616d706c6500652e666f6f6f",), {"a.example\0e.fooo"}),
+        # No text, and a name of a kind that nobody uses.
+        (("DER:3005820361ff62",), set()),
+        (("DER:3002a300",), set()),
+    ],
+)
+def test_names_in_a_certificate_are_whole_and_of_their_kind(
+    ca: Authority, hosts: tuple[str, ...], names: set[str]
+) -> None:
+    """Only what an authority has looked at as such is a name; the common name is none here."""
+    certificate, _ = ca.issue("odd-names", *hosts, common_name="a.example")
+
+    assert names_in(certificate.read_bytes()) == names
+
+
+def test_names_in_a_certificate_without_alternative_ones_are_its_common_name(
+    ca: Authority,
+) -> None:
+    """That is how names were written once; two of them leave open which one is meant."""
+    one, _ = ca.issue("one", common_name="a.example", sans=False)
+    two, _ = ca.issue("two", common_name="a.example/CN=b.example", sans=False)
+
+    assert names_in(one.read_bytes()) == {"a.example"}
+    assert names_in(two.read_bytes()) == set()
+    assert names_in(b"no certificate") == set()
+
+
+@pytest.mark.parametrize("sent", ["Bearer \udcff\udcfe", "Bearer ÿ", b"Bearer \xff", "Bearer"])
+def test_an_authorization_that_is_no_text_lets_nobody_in(sent: str | bytes) -> None:
+    """Whatever bytes a stranger sends, the answer is no, and not an error."""
+    assert not parse_tokens(b"good").let_in(sent)
 
 
 @pytest.mark.parametrize("text", [b"", b"\n \n"])

@@ -46,6 +46,7 @@ _HEALTH = "grpc.health.v1.Health"
 
 _MAX_METADATA_BYTES = 16 * 1024
 _MAX_STREAMS = 1024
+_MAX_PENDING = 8192
 _HANDSHAKE_TIMEOUT_MS = 10_000
 _KEEPALIVE_MS = 60_000
 _KEEPALIVE_TIMEOUT_MS = 20_000
@@ -110,6 +111,10 @@ def channel_options(connections: Connections, max_message_bytes: int) -> list[tu
         ("grpc.max_metadata_size", _MAX_METADATA_BYTES),
         ("grpc.absolute_max_metadata_size", _MAX_METADATA_BYTES),
         ("grpc.max_concurrent_streams", _MAX_STREAMS),
+        # Calls that nobody has looked at yet. What is beyond is reset without a word, so what we
+        # can refuse with a word and a time to come back must not be; gRPC's own limit is 1000.
+        ("grpc.server.max_pending_requests", _MAX_PENDING),
+        ("grpc.server.max_pending_requests_hard_limit", 2 * _MAX_PENDING),
         ("grpc.server_handshake_timeout_ms", _HANDSHAKE_TIMEOUT_MS),
         ("grpc.max_connection_age_ms", round(connections.max_age_s * 1000)),
         ("grpc.max_connection_age_grace_ms", round(connections.age_grace_s * 1000)),
