@@ -1,46 +1,63 @@
-"""The command line: one module for each command."""
+"""The command line: one module for each command, read when the command is typed."""
 
-from typing import Annotated
+from importlib import import_module
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_group
 
 import leasehold
-from leasehold.cli.bookings import book, bookings, cancel, check
-from leasehold.cli.config import config
-from leasehold.cli.doctor import doctor
-from leasehold.cli.feed import feed
-from leasehold.cli.forget import forget
-from leasehold.cli.health import health
-from leasehold.cli.hold import hold
-from leasehold.cli.inventory import inventory
-from leasehold.cli.lease import lease
-from leasehold.cli.script import script
-from leasehold.cli.serve import serve
-from leasehold.cli.slot import slot
+
+_COMMANDS = {
+    "serve": "serve",
+    "health": "health",
+    "check": "bookings",
+    "hold": "hold",
+    "book": "bookings",
+    "cancel": "bookings",
+    "bookings": "bookings",
+    "inventory": "inventory",
+    "lease": "lease",
+    "slot": "slot",
+    "feed": "feed",
+    "doctor": "doctor",
+    "forget": "forget",
+    "config": "config",
+    "script": "script",
+}
+"""Each command, and the module that has a function, or a Typer, of the same name."""
+
+
+class _Commands(TyperGroup):
+    """Finds commands by name: what serves takes half a second to load, and nobody else needs it."""
+
+    def list_commands(self, _context: Any) -> list[str]:
+        """Return the names in the order of the help."""
+        return list(_COMMANDS)
+
+    def get_command(self, _context: Any, name: str) -> Any:
+        """Return a command, or None."""
+        if name not in _COMMANDS:
+            return None
+        found = getattr(import_module(f"leasehold.cli.{_COMMANDS[name]}"), name)
+        only = typer.Typer()
+        if isinstance(found, typer.Typer):
+            only.add_typer(found)
+        else:
+            only.command(name)(found)
+        return get_group(only).commands[name]
+
 
 app = typer.Typer(
     name="leasehold",
+    cls=_Commands,
     help="Hold appointment slots in Redis for a few minutes, and book them exactly once.",
     no_args_is_help=True,
     add_completion=False,
     # A traceback with local variables could show personal data.
     pretty_exceptions_enable=False,
 )
-app.command()(serve)
-app.command()(health)
-app.command()(check)
-app.command()(hold)
-app.command()(book)
-app.command()(cancel)
-app.command()(bookings)
-app.add_typer(inventory)
-app.add_typer(lease)
-app.add_typer(slot)
-app.add_typer(feed)
-app.command()(doctor)
-app.command()(forget)
-app.command()(config)
-app.command()(script)
 
 
 def _print_version(wanted: bool) -> None:
