@@ -363,6 +363,24 @@ async def test_reference_that_makes_a_second_lease_has_ended_its_first(
     assert [kind for kind, _ in told].count("expired") == 3
 
 
+async def test_reference_that_makes_its_second_lease_elsewhere_has_ended_its_first(
+    fake: Backend, fake_clock: FakeClock
+) -> None:
+    """What becomes of the second says nothing of the first, whose end nobody had noticed."""
+    fake.terms = replace(EVENTFUL, event_retention_ms=10 * EVENTFUL.retention_ms)
+    for number in range(3):
+        slot = await fake.slot(staff_id=str(number))
+        await fake.create_lease(slot, f"r-{number}", for_ms=100 + number)
+    fake_clock.now_ms += EVENTFUL.retention_ms + 200
+    elsewhere = await fake.slot(staff_id="elsewhere")
+    await fake.create_lease(elsewhere, "r-2")
+    await book(fake, elsewhere, lease_of(fake, "r-2"))
+
+    expired = [it for it in await read_events(fake) if it.kind is EventKind.EXPIRED]
+
+    assert [it.slot.staff_id for it in expired] == ["0", "1", "2"]
+
+
 async def test_events_and_what_awaits_its_end_last_equally_long(
     fake: Backend, fake_clock: FakeClock
 ) -> None:
