@@ -344,6 +344,20 @@ async def test_holds_that_nobody_reads_of_do_not_pile_up(
     assert kinds(await read_events(fake))[:4] == ["held", "expired", "held", "expired"]
 
 
+async def test_holds_that_have_piled_up_are_noticed_two_at_a_time(
+    fake: Backend, fake_clock: FakeClock
+) -> None:
+    """Each new lease adds one that waits, and takes away two."""
+    for number in range(5):
+        await fake.create_lease(await fake.slot(staff_id=str(number)), f"r-{number}", for_ms=100)
+    fake_clock.now_ms += 200
+
+    for number, waiting in enumerate((4, 3, 3)):
+        await fake.create_lease(await fake.slot(staff_id=f"next-{number}"), f"n-{number}")
+        assert await fake.redis.zcard(keys.expiring_key(fake.merchant)) == waiting
+        fake_clock.now_ms += 1
+
+
 async def test_reference_that_makes_a_second_lease_has_ended_its_first(
     fake: Backend, fake_clock: FakeClock
 ) -> None:
