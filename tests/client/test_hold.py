@@ -129,6 +129,21 @@ async def test_hold_cancelled_before_its_answer_is_given_back(service: Service) 
             assert (await shown(service, lease.lease_id)).state is LeaseState.RELEASED
 
 
+async def test_hold_without_an_answer_is_given_back(service: Service) -> None:
+    """What may have been granted all the same is not left to hold the slot until its expiry."""
+    slot = slot_of("ivy", "salon-ivy")
+    async with proxy_to(port_of(service.address)) as proxy:
+        partner = f"127.0.0.1:{proxy.port}"
+        async with Client(partner, operators=operators_of(service), timeout_s=1) as client:
+            await client.check_availability(slot)
+            proxy.hold_replies()
+            with pytest.raises(NoAnswerError):
+                await client.hold(slot, FIVE_MINUTES).__aenter__()
+
+    (lease,) = await leases_of(service, "salon-ivy")
+    assert lease.state is LeaseState.RELEASED
+
+
 async def test_a_booked_hold_is_not_given_back(service: Service) -> None:
     """The booking stands after leaving; booked twice it is the same one."""
     slot, released = slot_of("flo"), asked(service, "ReleaseLease")

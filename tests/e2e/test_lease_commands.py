@@ -101,7 +101,10 @@ def test_lease_list_takes_states_and_times(service: Service) -> None:
     at = ("--address", str(service.told["operator_listen"]))
     narrow = run("lease", "list", "--merchant", "salon-1", *at, extra={"COLUMNS": "80"})
     assert late in narrow.stdout
-    assert "haircut 20" in narrow.stdout
+    assert max(map(len, narrow.stdout.splitlines())) <= 80
+    wide = run("lease", "list", "--merchant", "salon-1", *at, extra={"COLUMNS": "200"})
+    assert "service haircut, staff bo, spot 1 " in wide.stdout
+    assert re.search(r" \d+\.\d{3}s left ", wide.stdout)
     assert read(service, "lease", "list", "--merchant", "salon-2") == []
 
 

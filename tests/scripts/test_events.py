@@ -344,6 +344,20 @@ async def test_holds_that_nobody_reads_of_do_not_pile_up(
     assert kinds(await read_events(fake))[:4] == ["held", "expired", "held", "expired"]
 
 
+async def test_holds_that_have_piled_up_are_noticed_two_at_a_time(
+    fake: Backend, fake_clock: FakeClock
+) -> None:
+    """Each new lease adds one that waits, and takes away two."""
+    for number in range(5):
+        await fake.create_lease(await fake.slot(staff_id=str(number)), f"r-{number}", for_ms=100)
+    fake_clock.now_ms += 200
+
+    for number, waiting in enumerate((4, 3, 3)):
+        await fake.create_lease(await fake.slot(staff_id=f"next-{number}"), f"n-{number}")
+        assert await fake.redis.zcard(keys.expiring_key(fake.merchant)) == waiting
+        fake_clock.now_ms += 1
+
+
 async def test_reference_that_makes_a_second_lease_has_ended_its_first(
     fake: Backend, fake_clock: FakeClock
 ) -> None:
@@ -361,6 +375,24 @@ async def test_reference_that_makes_a_second_lease_has_ended_its_first(
     again = ids.lease_suffix("r-2")
     assert [kind for kind, lease in told if lease == again] == ["held", "expired", "held"]
     assert [kind for kind, _ in told].count("expired") == 3
+
+
+async def test_reference_that_makes_its_second_lease_elsewhere_has_ended_its_first(
+    fake: Backend, fake_clock: FakeClock
+) -> None:
+    """What becomes of the second says nothing of the first, whose end nobody had noticed."""
+    fake.terms = replace(EVENTFUL, event_retention_ms=10 * EVENTFUL.retention_ms)
+    for number in range(3):
+        slot = await fake.slot(staff_id=str(number))
+        await fake.create_lease(slot, f"r-{number}", for_ms=100 + number)
+    fake_clock.now_ms += EVENTFUL.retention_ms + 200
+    elsewhere = await fake.slot(staff_id="elsewhere")
+    await fake.create_lease(elsewhere, "r-2")
+    await book(fake, elsewhere, lease_of(fake, "r-2"))
+
+    expired = [it for it in await read_events(fake) if it.kind is EventKind.EXPIRED]
+
+    assert [it.slot.staff_id for it in expired] == ["0", "1", "2"]
 
 
 async def test_events_and_what_awaits_its_end_last_equally_long(

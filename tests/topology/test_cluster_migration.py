@@ -5,6 +5,7 @@ carried out whole or not at all, and "not now" is STORE_MIGRATING, or a deadline
 """
 
 import asyncio
+import base64
 import random
 import re
 import time
@@ -23,11 +24,12 @@ from leasehold.model import ids
 from leasehold.model.booking import BookingStatus, CreateBooking, UpdateBooking
 from leasehold.model.deadline import Deadline
 from leasehold.model.errors import DeadlinePassedError, StoreTrouble, StoreUnavailableError
+from leasehold.model.events import ListEvents
 from leasehold.model.inventory import Availability, Scope, Staged
 from leasehold.model.lease import CreateLease, CreateLeaseStatus, LeaseTerms
 from leasehold.model.operators import ExtendLease, ReleaseLease
 from leasehold.model.slot import Slot
-from leasehold.store import keys
+from leasehold.store import keys, scripts
 
 Dump = dict[str, Any]
 Found = TypeVar("Found")
@@ -117,6 +119,24 @@ class Scene:
         command = ExtendLease(self.lease, UNTIL_MS + 1000, "INC-1")
         return (await self.backend.leases().extend_lease(command, deadline)).status.value
 
+    async def forget_user(self, deadline: Deadline) -> str:
+        """Take the user out of the booking that the lease has become."""
+        suffix, original, anonymous = ids.booking_suffix("v2", "token-2"), b"original", b"nobody's"
+        words = (base64.b64encode(it).decode() for it in (original, anonymous))
+        prefixes = keys.slot_prefix(self.merchant), keys.lease_key(self.merchant, "")
+        status, *_ = await self.backend.link.run(
+            scripts.load("forget_user"),
+            [keys.booking_key(self.merchant, suffix)],
+            [suffix, ids.user_digest("user-2"), *words, *prefixes],
+            deadline,
+        )
+        return str(status)
+
+    async def list_events(self, deadline: Deadline) -> str:
+        """Notice that a hold has ended, and tell of it."""
+        command = ListEvents(self.merchant, "", 100)
+        return (await self.backend.events().list_events(command, deadline)).status.value
+
     async def drop_inventory(self, deadline: Deadline) -> str:
         """Forget what slots there are."""
         return str(await within(deadline, self.backend.inventory().drop(self.merchant)))
@@ -144,14 +164,16 @@ OPERATIONS: dict[str, Callable[[Scene, Deadline], Awaitable[str]]] = {
     "updated: canceled": Scene.cancel_booking,
     "released": Scene.release_lease,
     "extended": Scene.extend_lease,
+    "forgotten": Scene.forget_user,
+    "listed": Scene.list_events,
     "3": Scene.drop_inventory,
     "1 day": Scene.commit_inventory,
 }
 """What each answers when nothing moves, up to a colon."""
 
 
-async def set_scene(backend: Backend, merchant: str) -> Scene:
-    """Make a merchant's records afresh, the same for every merchant."""
+async def set_scene(backend: Backend, merchant: str, *, is_consumed: bool = False) -> Scene:
+    """Make a merchant's records afresh, the same for every merchant; the lease may be consumed."""
     slot = await backend.slot(merchant_id=merchant, start_s=TOMORROW_S)
     narrow, free = (replace(slot, start_s=TOMORROW_S + n * HOUR_S) for n in (1, 2))
     spots = [Availability("", it, n, n) for it, n in ((slot, 3), (narrow, 1), (free, 1))]
@@ -167,13 +189,16 @@ async def set_scene(backend: Backend, merchant: str) -> Scene:
         ended = f"{ids.lease_suffix('ended')} {keys.slot_text(slot)}#9"
         await backend.redis.zadd(keys.expiring_key(merchant), {ended: 1})
     fewer = [Availability("", it, n, n) for it, n in ((slot, 2), (free, 5))]
-    return Scene(
+    scene = Scene(
         backend,
         slot,
         lease=ids.Reference(merchant, ids.lease_suffix("reference-1")),
         booking=ids.Reference(merchant, booking.suffix),
         staged=await inventory.stage([Scope(merchant), *fewer], lambda _: None),
     )
+    if is_consumed:
+        await scene.create_booking(soon())
+    return scene
 
 
 def stored(nodes: list[RedisServer], merchant: str) -> Dump:
@@ -212,8 +237,14 @@ def ask_there(node: RedisServer, *words: str) -> Any:
         return pipeline.execute()[1]
 
 
-@pytest.mark.parametrize("terms", [TERMS, EVENTFUL], ids=["", "events"])
-@pytest.mark.parametrize("answer", OPERATIONS)
+@pytest.mark.parametrize(
+    ("answer", "terms"),
+    [
+        *((it, TERMS) for it in OPERATIONS if it != "listed"),
+        *((it, EVENTFUL) for it in OPERATIONS if it != "forgotten"),
+    ],
+    ids=lambda it: it if isinstance(it, str) else "events" if it.max_events else "",
+)
 @pytest.mark.parametrize(
     "times", [1, pytest.param(20, marks=[pytest.mark.long, pytest.mark.timeout(600)])]
 )
@@ -226,13 +257,15 @@ async def test_cluster_slot_on_the_move_never_lets_a_script_write_half(
     chance = random.Random(seed)
     backend.terms = terms
     run, status = OPERATIONS[answer], answer.partition(":")[0]
-    whole = await set_scene(backend, f"{backend.merchant}-whole")
+    is_consumed = answer == "forgotten"
+    whole = await set_scene(backend, f"{backend.merchant}-whole", is_consumed=is_consumed)
     before = stored(moving.primaries, whole.merchant)
     assert await run(whole, soon()) == status
     after = stored(moving.primaries, whole.merchant)
     statuses: list[str] = []
     for moved in [n for n in range(len(before) + 1) for _ in range(times)]:
-        scene = await set_scene(backend, f"{backend.merchant}-{len(statuses)}")
+        merchant = f"{backend.merchant}-{len(statuses)}"
+        scene = await set_scene(backend, merchant, is_consumed=is_consumed)
         migration = moving.migration(moving.slot_of(keys.inventory_key(scene.merchant)))
         migration.begin()
         migration.move(chance.sample(sorted(migration.keys()), moved))

@@ -92,6 +92,14 @@ def show_slot_time(slot: Slot) -> str:
     return f"{show_time(start)} for {timedelta(seconds=slot.duration_s)}"
 
 
+def show_place(slot: Slot, spot: int) -> str:
+    """Show one spot of a slot, for people."""
+    named = [("service", slot.service_id), ("staff", slot.staff_id), ("room", slot.room_id)]
+    party = [f"party {slot.party_size}"] if slot.party_size else []
+    shown = [f"{name} {value}" for name, value in named if value]
+    return ", ".join([show_slot_time(slot), *shown, *party, f"spot {spot}"])
+
+
 def show_time(time: datetime) -> str:
     """Show a time for people."""
     return f"{time:%Y-%m-%d %H:%M:%S} UTC"

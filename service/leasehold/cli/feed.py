@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from leasehold.cli import options
-from leasehold.cli.calling import ask_operators, granted, show_slot_time, show_time
+from leasehold.cli.calling import ask_operators, granted, show_place, show_time
 from leasehold.cli.console import err
-from leasehold.client import Event, EventSpot, NoAnswerError, Operators
+from leasehold.client import Event, NoAnswerError, Operators
 
 _POLL_INTERVAL_S = 1
 
@@ -90,19 +90,12 @@ def _line(event: Event) -> str:
     """Show an event for people."""
     names = " -> ".join(filter(None, (event.lease_id, event.booking_id)))
     kind = event.kind.replace("_", " ")
-    parts = [f"{show_time(event.at)}  {kind:<16} {names}", _place(event.spot)]
+    place = show_place(event.spot.slot, event.spot.number)
+    parts = [f"{show_time(event.at)}  {kind:<16} {names}", place]
     if event.old_spot:
-        parts.append(f"was {_place(event.old_spot)}")
+        parts.append(f"was {show_place(event.old_spot.slot, event.old_spot.number)}")
     if event.expires_at:
         parts.append(f"until {show_time(event.expires_at)}")
     if event.reason:
         parts.append(f"reason: {event.reason}")
     return ", ".join(parts)
-
-
-def _place(spot: EventSpot) -> str:
-    slot = spot.slot
-    named = [("service", slot.service_id), ("staff", slot.staff_id), ("room", slot.room_id)]
-    party = [f"party {slot.party_size}"] if slot.party_size else []
-    shown = [f"{name} {value}" for name, value in named if value]
-    return ", ".join([show_slot_time(slot), *shown, *party, f"spot {spot.number}"])

@@ -7,7 +7,7 @@ import typer
 from rich.table import Column, Table
 
 from leasehold.cli import options
-from leasehold.cli.calling import add_slot, ask_operators, granted, show_slot_time, show_time
+from leasehold.cli.calling import add_slot, ask_operators, granted, show_place, show_time
 from leasehold.cli.console import UNUSABLE, details, fail, out, print_json
 from leasehold.cli.values import parse_duration, parse_time
 from leasehold.client import LeaseEvent, LeaseState, Operators, ShownLease, Span
@@ -99,15 +99,16 @@ def list_leases(
     found.sort(key=lambda each: (each.expires_at, each.lease_id))
     if as_json:
         return print_json([each.json() for each in found])
-    # Ids are for copying, so they are not cut, and the slot stands below.
+    # Ids are for copying, so they are not cut, and the slot stands below. With the remaining time
+    # below the expiry, the usual ids leave room in 80 columns.
     shown = found[:_MOST_ROWS]
     longest = max((len(each.lease_id) for each in shown), default=0)
     lease_and_slot = Column("lease, slot", min_width=longest, overflow="fold")
-    table = Table(lease_and_slot, "spot", "state", "until", "remaining")
+    table = Table(lease_and_slot, "state", Column("until", no_wrap=True))
     for each in shown:
-        what = f"{each.lease_id}\n{each.slot.service_id} {show_slot_time(each.slot)}"
-        until, remaining = show_time(each.expires_at), _show_remaining(each)
-        table.add_row(what, str(each.spot), each.state, until, remaining)
+        what = f"{each.lease_id}\n{show_place(each.slot, each.spot)}"
+        left = f"\n{_show_remaining(each)} left" if each.state is LeaseState.HELD else ""
+        table.add_row(what, each.state, show_time(each.expires_at) + left)
     out.print(table)
     more = len(found) - len(shown)
     out.print(f"Leases: {len(found)}" + (f"; {more} more with --json" if more else ""))
