@@ -326,3 +326,21 @@ def sockets_to(port: int) -> int:
             ours.add(str(each.readlink()))
     rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     return sum(row[2].endswith(f":{port:04X}") and f"socket:[{row[9]}]" in ours for row in rows)
+
+
+async def test_link_a_grant_that_has_run_out_on_its_way_is_no_grant(
+    proxy: Proxy, direct: Backend
+) -> None:
+    """A hold shorter than its own answer took is reported as trouble, not as a lease."""
+    command = CreateLease(await direct.slot(), "r", await direct.now_ms() + 250)
+    async with through(proxy, direct, timeout_s=20) as patient:
+        await patient.link.ping(soon())
+        proxy.hold_replies()
+        asked = asyncio.create_task(patient.store().create_lease(command, soon()))
+        await direct.wait_until(command.asked_expires_ms + 1)
+        proxy.release()
+
+        with pytest.raises(StoreUnavailableError) as caught:
+            await asked
+
+    assert caught.value.trouble is StoreTrouble.ANSWERED_TOO_LATE
