@@ -332,6 +332,8 @@ async def test_link_a_grant_that_has_run_out_on_its_way_is_no_grant(
     proxy: Proxy, direct: Backend
 ) -> None:
     """A hold shorter than its own answer took is reported as trouble, not as a lease."""
+    # So that the store has the script, and it is asked for once.
+    await direct.create_lease(await direct.slot(service_id="another"))
     command = CreateLease(await direct.slot(), "r", await direct.now_ms() + 250)
     async with through(proxy, direct, timeout_s=20) as patient:
         await patient.link.ping(soon())
