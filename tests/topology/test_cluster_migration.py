@@ -18,7 +18,7 @@ import redis
 from tests.backends import EVENTFUL, TERMS, Backend, Counts, cluster_backend, link_to, soon
 from tests.clusters import Cluster, cluster
 from tests.servers import RedisServer
-from tests.topologies import ask
+from tests.topologies import BINARIES, ask
 
 from leasehold.model import ids
 from leasehold.model.booking import BookingStatus, CreateBooking, UpdateBooking
@@ -42,7 +42,7 @@ LATE = "late"
 EPOCH_MS = re.compile(r"\b\d{13}\b")
 
 
-@pytest.fixture(scope="module", params=["valkey9", "redis7"])
+@pytest.fixture(scope="module", params=BINARIES)
 def moving(request: pytest.FixtureRequest) -> Iterator[Cluster]:
     """A cluster whose slots these tests move about."""
     with cluster(request.param, replicas=0) as moving:
