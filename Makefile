@@ -6,8 +6,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 LOCK_FLAGS := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet
 OUT ?= service
-# Most tests wait for servers of their own, so files of them run side by side, in the order of tests/conftest.py.
-AT_ONCE := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+# Most tests wait for servers of their own, so files of them run side by side, in the order of tests/conftest.py:
+# three at a time keep two cores busy.
+AT_ONCE := -n 3 --dist loadfile --no-loadscope-reorder
 PROTOS := $(patsubst protos/%,%,$(wildcard protos/ext/*/*/*/*/*.proto protos/leasehold/*/*.proto))
 
 .DEFAULT_GOAL := help
