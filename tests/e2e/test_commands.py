@@ -130,7 +130,7 @@ def test_every_command_explains_itself(tmp_path: Path) -> None:
         assert "Usage:" in run(command, "--help", cwd=tmp_path).stdout
 
 
-def test_book_with_an_expired_or_unknown_lease_says_so(service: Service) -> None:
+def test_book_is_listed_and_refusals_say_why(service: Service) -> None:
     """A lease that nobody remembers is the caller's fault; a second booking is a refusal."""
     slot = (
         "--merchant",
@@ -148,7 +148,14 @@ def test_book_with_an_expired_or_unknown_lease_says_so(service: Service) -> None
     assert unknown.returncode == 2
     assert "NOT_FOUND" in unknown.stderr
 
-    assert run("book", *slot, *rest, "--user", "a").returncode == 0
+    booked = run("book", *slot, *rest, "--user", "a")
+    assert booked.returncode == 0
+    found = re.search(r"salon-2\.[0-9A-Z]{26}", booked.stdout)
+    assert found
+    at = ("--address", service.address)
+    listed = run("bookings", "--user", "a", *at, extra={"COLUMNS": "80"})
+    assert found[0] in listed.stdout
+    assert max(map(len, listed.stdout.splitlines())) <= 80
     second = run("book", *slot, *rest, "--user", "b")
     assert second.returncode == 1
     assert "Not booked: SLOT_UNAVAILABLE" in second.stderr

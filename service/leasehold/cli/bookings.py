@@ -3,10 +3,10 @@
 from typing import Annotated
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from leasehold.cli import options
-from leasehold.cli.calling import add_slot, ask_partners, granted, show_slot_time
+from leasehold.cli.calling import add_slot, ask_partners, granted, show_place
 from leasehold.cli.console import details, out
 from leasehold.client import Booked, Person
 
@@ -82,11 +82,12 @@ def bookings(user: User, address: options.Address = options.DEFAULT_ADDRESS) -> 
 
     Exit code 0: there is an answer; 2: the user is unknown; 3: no answer.
     """
-    table = Table("booking", "merchant", "service", "slot", "state")
-    for each in ask_partners(address, lambda client: client.list_bookings(user)):
-        slot = each.slot
-        when = show_slot_time(slot)
-        table.add_row(each.booking_id, slot.merchant_id, slot.service_id, when, each.status.name)
+    found = ask_partners(address, lambda client: client.list_bookings(user))
+    # Ids are for copying, so they are not cut, and the slot stands below.
+    longest = max((len(each.booking_id) for each in found), default=0)
+    table = Table(Column("booking, slot", min_width=longest, overflow="fold"), "state")
+    for each in found:
+        table.add_row(f"{each.booking_id}\n{show_place(each.slot)}", each.status.name)
     out.print(table)
 
 

@@ -92,12 +92,13 @@ def show_slot_time(slot: Slot) -> str:
     return f"{show_time(start)} for {timedelta(seconds=slot.duration_s)}"
 
 
-def show_place(slot: Slot, spot: int) -> str:
-    """Show one spot of a slot, for people."""
+def show_place(slot: Slot, spot: int | None = None) -> str:
+    """Show a slot, or one spot of it, in a line for people; the ids beside it name the merchant."""
     named = [("service", slot.service_id), ("staff", slot.staff_id), ("room", slot.room_id)]
     party = [f"party {slot.party_size}"] if slot.party_size else []
     shown = [f"{name} {value}" for name, value in named if value]
-    return ", ".join([show_slot_time(slot), *shown, *party, f"spot {spot}"])
+    number = [f"spot {spot}"] if spot else []
+    return ", ".join([show_slot_time(slot), *shown, *party, *number])
 
 
 def show_time(time: datetime) -> str:
