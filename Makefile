@@ -26,8 +26,8 @@ test: $(VENV)/.dev lint ## set up, check and test (some minutes)
 	$(BIN)/python -m pytest $(AT_ONCE)
 
 .PHONY: test-long
-test-long: $(VENV)/.dev ## the tests that take longer
-	$(BIN)/python -m pytest -m long
+test-long: $(VENV)/.dev ## the tests that take longer (half an hour)
+	$(BIN)/python -m pytest -m long -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: torture
 torture: $(VENV)/.dev ## break stores under load for 30 minutes, and judge every answer (docs/guarantees.md)
