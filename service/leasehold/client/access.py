@@ -56,10 +56,11 @@ class Access:
         """Tell whether a listener is called by TLS."""
         if self.tls is not None:
             return self.tls
-        return self._names_tls or not at.is_loopback
+        return self.needs_tls or not at.is_loopback
 
     @property
-    def _names_tls(self) -> bool:
+    def needs_tls(self) -> bool:
+        """Tell whether any of it is of use with TLS only."""
         return bool(self.ca_file or self.cert_file or self.key_file or self.server_name)
 
     def token(self) -> str | None:
@@ -98,7 +99,7 @@ def _contradiction(at: Address, access: Access) -> str | None:
         return "a certificate and its key are only of use together"
     if access.uses_tls(at):
         return None
-    if access._names_tls:  # noqa: SLF001 - the same module
+    if access.needs_tls:
         return "certificates are of no use without TLS"
     if access.token_file and not at.is_loopback:
         return f"a token would be sent to {at} for everybody to read; use TLS"
