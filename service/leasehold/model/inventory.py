@@ -35,6 +35,11 @@ class Availability:
     spots_total: int
     spots_open: int
     recurrence: Recurrence | None = None
+    is_ceiling: bool = False
+    """Whether the numbers only bound the slot: the commit leaves min(stored, these) spots.
+
+    Such a slot is neither removed, nor added, nor raised.
+    """
 
     def slots(self) -> Iterator[tuple[Slot, int, int]]:
         """Yield each slot with its spots in total and those that are open.
@@ -141,6 +146,14 @@ class Staged:
     """How many slots wait, by merchant and UTC day."""
     scopes: dict[str, list[Scope]] = field(default_factory=dict)
     """What the feed is complete for, by merchant."""
+    only_lower: set[str] = field(default_factory=set)
+    """Merchants of whose slots the commit removes, adds and raises none; lower numbers apply."""
+    known_until_ms: dict[str, int] = field(default_factory=dict)
+    """Merchants whose services stay known at least until a moment, whether they have slots or not.
+
+    Epoch milliseconds. A merchant with an empty complete scope and an entry here is closed: no slot
+    is left, and neither merchant nor service is unknown.
+    """
     faults: list[Fault] = field(default_factory=list)
     """The first of the entries that were not taken."""
     fault_count: int = 0
