@@ -11,8 +11,9 @@
 --   went_back  id beat at_ms lost_at_ms  the data is as it was before the known beat
 --   advanced   id beat at_ms lost_at_ms  nothing that this process knew is missing
 -- Keeps: once data is lost the data set has another id, so that every process notices. What was held before the loss was
--- granted before lost_at_ms, which is 0 without a loss and stays as it is however many notice.
--- Cost: constant; one read and one write of one key, which has at most 261 fields.
+-- granted before lost_at_ms, which is 0 without a loss and stays as it is however many notice. The marker is written as
+-- leases and bookings are, in a transaction, so that a restart that drops these drops it too.
+-- Cost: constant; one read and two writes of one key, which has at most 261 fields.
 -- Promises: nothing.
 -- Repeatable: yes. A second run judges by the same knowledge, and finds the same or what the first one has made of it.
 
@@ -42,12 +43,15 @@ local kept_number = tonumber(kept_text)
 -- A field that was needed again since then has a larger number.
 local is_missing = kept_number < known_beat or kept_number == known_beat and kept_process ~= process
 
+-- In two commands: what a script writes by one stands alone in the append-only file, by several in a transaction. A
+-- server that drops transactions at a restart has to drop the marker with the leases and bookings, or hides their loss.
 local function write_marker()
   redis.call('HSET', marker_key,
     'v', '1',
     'id', id,
     'made_at_ms', format_ms(made_at_ms),
-    'lost_at_ms', format_ms(lost_at_ms),
+    'lost_at_ms', format_ms(lost_at_ms))
+  redis.call('HSET', marker_key,
     'beat', format_ms(beat),
     beat_field(beat), format_ms(beat) .. ' ' .. process)
 end
