@@ -14,6 +14,7 @@
 -- granted before lost_at_ms, which is 0 without a loss and stays as it is however many notice. The marker is written as
 -- leases and bookings are, in a transaction, so that a restart that drops these drops it too.
 -- Cost: constant; one read and two writes of one key, which has at most 261 fields.
+-- Rights: TIME; HMGET HSET marker.
 -- Promises: nothing.
 -- Repeatable: yes. A second run judges by the same knowledge, and finds the same or what the first one has made of it.
 

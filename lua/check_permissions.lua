@@ -4,6 +4,7 @@
 --   checked  denied  the names of the denied commands, in one string
 -- Keeps: no key is left behind, whichever commands are denied: all but the first find a string that ends by itself.
 -- Cost: constant; some thirty commands on one key.
+-- Rights: none.
 -- Promises: nothing.
 -- Repeatable: yes. It leaves nothing.
 

@@ -20,11 +20,14 @@
 -- the standing bookings made before; a slot that is gone or shrunk still counts who is on it.
 -- Cost: one read a slot that is listed or there. One MGET of N keys for a slot with N spots that is gone, or whose open
 -- spots are fewer than its spots, and one HGET for each booking on those.
+-- Rights: TIME; HGETALL HDEL HSET PEXPIREAT spots; HGETALL HLEN PEXPIRE stage; HGETALL PTTL HDEL HSET PEXPIREAT inventory;
+--   MGET slot; HGET booking.
 -- Promises: nothing.
 -- Repeatable: yes. The stage stays for a while.
 
 --@include now_ms
 --@include format_ms
+--@include require_rights
 --@include read_owners
 --@include find_tombstone
 --@include write_fields
@@ -133,6 +136,9 @@ about_inventory[#about_inventory + 1], about_inventory[#about_inventory + 2] =
   'day:' .. day, format_ms(generated_at_ms) .. ' ' .. format_ms(keep_until_ms)
 local inventory_remaining_ms = redis.call('PTTL', inventory_key)
 
+require_rights(spots_key, 'HDEL', 'HSET', 'PEXPIREAT')
+require_rights(inventory_key, 'HDEL', 'HSET', 'PEXPIREAT')
+require_rights(stage_key, 'PEXPIRE')
 write_fields(spots_key, gone, kept)
 redis.call('PEXPIREAT', spots_key, format_ms(keep_until_ms))
 write_fields(inventory_key, over, about_inventory)

@@ -37,11 +37,14 @@
 -- Keeps: a spot has one owner; a lease becomes at most one booking; a token makes at most one booking.
 -- Cost: constant for a slot with one spot: at most five reads, and six writes of three keys. With N spots one MGET of N
 -- keys, because a user has one spot of a slot at most.
+-- Rights: TIME; HMGET HSET PEXPIREAT booking; HMGET HSET PEXPIREAT lease; GET MGET SET slot; HGET spots; EXISTS HEXISTS inventory;
+--   XLEN XADD PEXPIRE events; ZCARD ZREM PEXPIRE expiring.
 -- Promises: replayed, created.
 -- Repeatable: yes. The booking is named by its token, so a second run finds the first one's work.
 
 --@include now_ms
 --@include format_ms
+--@include require_rights
 --@include read_spots
 --@include read_owners
 --@include find_unknown
@@ -136,6 +139,10 @@ local spot = leased_spot or free_spot
 if events ~= '' then
 --@include meet_events
   meet_events(events)
+end
+require_rights(booking_key, 'HSET', 'PEXPIREAT')
+if lease_suffix ~= '' then
+  require_rights(lease_key, 'HSET', 'PEXPIREAT')
 end
 local ends_at = format_ms(start_ms + duration_ms + retention_ms)
 redis.call('SET', spot_stem .. spot, 'booking ' .. booking_suffix .. ' ' .. user, 'PXAT', ends_at)

@@ -31,11 +31,14 @@
 -- Cost: constant for a slot with one spot: at most two reads, and three writes of two keys. With N spots one MGET of N
 -- keys, from 17 on only when five tries have failed. Redis' own time
 -- at 1, 10, 100, 1000 spots: 14, 22, 16, 17 us while spots are free, 9, 17, 70, 843 us once none is.
+-- Rights: TIME; HMGET HSET PEXPIREAT lease; GET MGET EXISTS PTTL SET slot; HGET spots; EXISTS HEXISTS inventory;
+--   XLEN XADD PEXPIRE events; ZRANGE ZADD ZREM PEXPIRE expiring.
 -- Promises: consumed, replayed, created.
 -- Repeatable: yes. The lease is named by its reference, so a second run finds the first one's work.
 
 --@include now_ms
 --@include format_ms
+--@include require_rights
 --@include read_spots
 --@include find_free_spot
 --@include find_unknown
@@ -104,6 +107,7 @@ if events ~= '' and spot then
   expired = find_expired(events, 2, now, slot_prefix, lease_key:sub(1, -1 - #lease_suffix))
 end
 
+require_rights(lease_key, 'HSET', 'PEXPIREAT')
 -- Redis answers OK to a PXAT in the past and keeps nothing. This one lies ahead by min_lease_ms.
 local expires_at_ms = math.min(asked_expires_ms, now + max_lease_ms, slot_start_ms)
 if not spot

@@ -7,9 +7,11 @@
 --   dropped           removed  so many slots are gone
 -- Keeps: holds and bookings stand, and count should their slots come back.
 -- Cost: one read a slot, and one MGET of N keys for a slot with N spots.
+-- Rights: HKEYS DEL inventory; HGETALL HDEL HSET spots; MGET slot.
 -- Promises: nothing.
 -- Repeatable: yes. It only removes.
 
+--@include require_rights
 --@include find_tombstone
 --@include write_fields
 
@@ -34,6 +36,7 @@ for _, field in ipairs(redis.call('HKEYS', inventory_key)) do
       removed = removed + (spots == '0' and 0 or 1)
     end
     gone_by_key[spots_key], kept_by_key[spots_key] = gone, kept
+    require_rights(spots_key, 'HDEL', 'HSET')
   end
 end
 

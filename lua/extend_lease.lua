@@ -17,11 +17,13 @@
 --   extended   expires_at_ms remaining_ms latest_ms  it is held until then
 -- Keeps: a hold never becomes shorter, never outlives its slot's start or its longest life, and never comes back.
 -- Cost: constant: two reads, and three writes of two keys.
+-- Rights: TIME; HMGET HSET HINCRBY PEXPIREAT lease; GET PEXPIREAT slot; XLEN XADD PEXPIRE events; ZCARD ZADD PEXPIRE expiring.
 -- Promises: unchanged, extended.
 -- Repeatable: yes. The expiry is absolute, so a second run finds the first one's work.
 
 --@include now_ms
 --@include format_ms
+--@include require_rights
 --@include spot_of
 
 local lease_key = KEYS[1]
@@ -59,6 +61,7 @@ local granted_ms = math.min(asked_expires_ms, now + max_lease_ms, latest_ms)
 if granted_ms <= expires_at_ms then
   return {'unchanged', expires_at_ms, expires_at_ms - now, latest_ms}
 end
+require_rights(lease_key, 'HSET', 'HINCRBY', 'PEXPIREAT')
 if events ~= '' then
 --@include meet_events
   meet_events(events)

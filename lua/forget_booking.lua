@@ -7,6 +7,7 @@
 --   forgotten  it is not named any more
 -- Keeps: a booking in the making stays named.
 -- Cost: O(log n) in the bookings of one user.
+-- Rights: TIME; ZSCORE ZREM bookings-of.
 -- Promises: nothing.
 -- Repeatable: yes. It only removes.
 

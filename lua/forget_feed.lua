@@ -4,6 +4,7 @@
 --   forgotten  it is not known any more
 -- Keeps: the inventories themselves are left to drop_inventory.
 -- Cost: constant; one write.
+-- Rights: DEL feed.
 -- Promises: nothing.
 -- Repeatable: yes. It only removes.
 

@@ -13,8 +13,11 @@
 --   forgotten        it tells nothing from now on
 -- Keeps: the spot stays booked until the moment that it was, and the booking can be changed as before.
 -- Cost: constant: three reads, and four writes of three keys.
+-- Rights: HMGET HDEL HSET booking; GET SET slot; EXISTS HSET lease.
 -- Promises: replayed, forgotten.
 -- Repeatable: yes. A second run finds the first one's work.
+
+--@include require_rights
 
 local booking_key = KEYS[1]
 local booking_suffix = ARGV[1]
@@ -40,6 +43,13 @@ local owner = 'booking ' .. booking_suffix .. ' '
 local is_owner = redis.call('GET', spot_key) == owner .. user
 local is_leased = redis.call('EXISTS', lease_key) == 1
 
+require_rights(booking_key, 'HSET')
+if is_owner then
+  require_rights(spot_key, 'SET')
+end
+if is_leased then
+  require_rights(lease_key, 'HSET')
+end
 -- Frees before it writes, so that it works on a store that is out of memory.
 redis.call('HDEL', booking_key, 'original', 'additional_request')
 redis.call('HSET', booking_key, 'user', 'nobody', 'original', anonymous, 'additional_request', '')

@@ -7,6 +7,7 @@
 --   found          state remaining_ms record  held, consumed, released or expired; how long its hold lasts; its fields
 -- Keeps: held means that the spot key says so now; the remaining time is that key's own TTL.
 -- Cost: constant: at most three reads.
+-- Rights: HMGET lease; GET PTTL slot.
 -- Promises: nothing.
 -- Repeatable: yes. It writes nothing.
 

@@ -9,11 +9,13 @@
 --   indexed      the booking is named
 -- Keeps: the index ends with the last booking that it names.
 -- Cost: O(log n) in the bookings of one user.
+-- Rights: TIME; PTTL ZADD PEXPIREAT bookings-of.
 -- Promises: indexed.
 -- Repeatable: yes. It only adds.
 
 --@include now_ms
 --@include format_ms
+--@include require_rights
 
 local index_key = KEYS[1]
 local booking_id = ARGV[1]
@@ -31,6 +33,7 @@ if ends_at_ms <= now or slot_start_ms > now + max_advance_ms + longer_than_any_c
 end
 
 local remaining_ms = redis.call('PTTL', index_key)
+require_rights(index_key, 'PEXPIREAT')
 redis.call('ZADD', index_key, format_ms(now), booking_id)
 if remaining_ms < ends_at_ms - now then
   redis.call('PEXPIREAT', index_key, format_ms(ends_at_ms))

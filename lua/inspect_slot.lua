@@ -10,6 +10,7 @@
 --   inspected         now spots ends_at_ms owners  the number of its spots; of each number that it ever had end and owner
 -- Keeps: all spots are told of one instant.
 -- Cost: two reads for each number that the slot ever had.
+-- Rights: TIME; EXISTS HEXISTS inventory; HGET spots; MGET PTTL slot.
 -- Promises: nothing.
 -- Repeatable: yes. It writes nothing.
 

@@ -10,10 +10,12 @@
 --   listed         page  the events after that, oldest first: each its id, and a list of fields and values
 -- Keeps: whoever reads every page misses no event, or is told so; the end of a hold is noted once.
 -- Cost: O(most), 3 us an event; 25 us for none. At most fifty ends of holds are noted, at 7 us each.
+-- Rights: TIME; XLEN PTTL XRANGE XADD PEXPIRE events; ZRANGE ZADD ZREM PEXPIRE expiring; HMGET lease; GET PTTL slot.
 -- Promises: nothing.
 -- Repeatable: yes. A second run tells the same, and what was noted in between.
 
 --@include now_ms
+--@include require_rights
 --@include find_expired
 --@include note_expired
 --@include keep_events
@@ -27,6 +29,7 @@ local lease_prefix = ARGV[5]
 
 local now = now_ms()
 
+require_rights(events_key, 'PTTL', 'XRANGE')
 local expired = find_expired(events, 50, now, slot_prefix, lease_prefix)
 note_expired(events, expired)
 -- Events last while somebody reads them, or a week in which nothing happens would look like a loss. Seldom written.

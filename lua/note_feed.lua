@@ -7,11 +7,13 @@
 --   noted  it is known
 -- Keeps: it is known at least as long as any inventory lasts.
 -- Cost: constant; one read and two writes.
+-- Rights: TIME; PTTL HSET PEXPIREAT feed.
 -- Promises: nothing.
 -- Repeatable: yes. It says the same again.
 
 --@include now_ms
 --@include format_ms
+--@include require_rights
 
 local feed_key = KEYS[1]
 local generated_at_ms = ARGV[1]
@@ -22,6 +24,7 @@ if keep_until_ms <= now then
   return {'over'}
 end
 local remaining_ms = redis.call('PTTL', feed_key)
+require_rights(feed_key, 'PEXPIREAT')
 redis.call('HSET', feed_key, 'v', '1', 'generated_at_ms', generated_at_ms, 'imported_at_ms', format_ms(now))
 if remaining_ms < keep_until_ms - now then
   redis.call('PEXPIREAT', feed_key, format_ms(keep_until_ms))

@@ -6,13 +6,17 @@
 --   staged  repeated  the slots are staged; of those of the places listed here, an earlier one is
 -- Keeps: nobody who asks for a lease sees a stage. The first of two entries for one slot stays.
 -- Cost: one write a slot.
+-- Rights: HSETNX HGET PEXPIRE stage.
 -- Promises: nothing.
 -- Repeatable: yes. An entry is told from another by its place in the import.
+
+--@include require_rights
 
 local stage_key = KEYS[1]
 local slots = ARGV[1]
 local keep_ms = ARGV[2]
 
+require_rights(stage_key, 'HGET', 'PEXPIRE')
 local places = {}
 for slot, entry, place in slots:gmatch('(%S+) (%d+ %d+ (%d+))\n') do
   if redis.call('HSETNX', stage_key, slot, entry) == 0

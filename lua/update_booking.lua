@@ -30,11 +30,14 @@
 -- Keeps: the new spot is taken and the old one freed in one step; a cancelled booking stays cancelled.
 -- Cost: constant for slots with one spot: at most five reads, and seven writes of four keys. A move to a slot with N
 -- spots finds a free one as create_lease does.
+-- Rights: TIME; HMGET HSET PEXPIREAT booking; EXISTS PEXPIREAT lease; GET MGET EXISTS SET DEL slot; HGET spots;
+--   XLEN XADD PEXPIRE events; ZCARD PEXPIRE expiring.
 -- Promises: unchanged, updated.
 -- Repeatable: no, because another change can have come between.
 
 --@include now_ms
 --@include format_ms
+--@include require_rights
 --@include read_spots
 --@include find_free_spot
 
@@ -117,8 +120,12 @@ if moves then
   end
   -- Meets the key before the first write: a cluster slot on the move may refuse it.
   redis.call('EXISTS', lease_key)
+  require_rights(lease_key, 'PEXPIREAT')
+  require_rights(new_spot_stem .. new_spot, 'SET')
+  require_rights(booking_key, 'PEXPIREAT')
 end
 
+require_rights(booking_key, 'HSET')
 if events ~= '' then
 --@include meet_events
   meet_events(events)

@@ -2,7 +2,7 @@ from collections.abc import Callable
 
 import pytest
 
-from leasehold.store.scripts import ScriptError, expand, load, parse_header
+from leasehold.store.scripts import Right, ScriptError, expand, load, parse_header
 
 HEADER = """\
 -- give: something is given.
@@ -14,6 +14,8 @@ HEADER = """\
 --   given   at_ms to_ms  it is given
 -- Keeps: what is given is given once.
 -- Cost: constant.
+-- Rights: TIME; GET SET place;
+--   EXISTS other-place.
 -- Promises: given.
 -- Repeatable: no, because it is only an example.
 """
@@ -84,6 +86,12 @@ def test_parse_header_reads_the_contract() -> None:
     assert list(header.statuses.items()) == [("refused", ()), ("given", ("at_ms", "to_ms"))]
     assert not header.repeatable
     assert header.promises == {"given"}
+    assert header.rights == {
+        Right("TIME", ""),
+        Right("GET", "place"),
+        Right("SET", "place"),
+        Right("EXISTS", "other-place"),
+    }
 
 
 @pytest.mark.parametrize(
@@ -96,6 +104,8 @@ def test_parse_header_reads_the_contract() -> None:
         ("Promises: given", "Promises: taken", "not among its statuses"),
         ("-- Keeps:", "-- Guards:", "Keeps:"),
         ("-- Cost:", "-- Price:", "Cost:"),
+        ("-- Rights:", "-- Wants:", "rights"),
+        ("GET SET place;", "GET set Place;", "not commands with a family"),
         ("--   refused ", "--   given ", "named twice"),
     ],
 )

@@ -10,6 +10,7 @@ from collections.abc import Callable, Container
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from typing import NamedTuple
 
 _INCLUDE = re.compile(r"^--@include (?P<name>\w+)$")
 _HEADER_LINE = re.compile(r"^-- ?(?P<text>.*)$")
@@ -17,8 +18,20 @@ _PARAMETER = re.compile(r"^(?P<list>KEYS|ARGV)\[(?P<index>\d+)\]\s+(?P<name>\w+)
 _STATUS = re.compile(r"^  (?P<name>\w+)(?:\s+(?P<fields>\w+(?: \w+)*))?\s{2,}\S.*$")
 
 
+_RIGHTS = re.compile(r"(?P<commands>[A-Z]+(?: [A-Z]+)*)(?: (?P<family>[a-z-]+))?")
+
+
 class ScriptError(Exception):
     """A Lua file that cannot be used as it stands: a mistake of ours, found when loading."""
+
+
+class Right(NamedTuple):
+    """A command that the store's user must be allowed, on the keys of one family."""
+
+    command: str
+    """In capitals, as Redis names it."""
+    family: str
+    """What keys begin with, as ``slot`` or ``bookings-of``; empty for a command without keys."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +42,8 @@ class Header:
     arguments: tuple[str, ...]
     statuses: dict[str, tuple[str, ...]]
     """Status to the fields that follow it in the reply, in order of precedence."""
+    rights: frozenset[Right]
+    """Every command that the script may run, with the keys that it may run it on."""
     repeatable: bool
     """Whether the script may be sent again when its reply was lost."""
     promises: frozenset[str]
@@ -112,13 +127,30 @@ def parse_header(name: str, source: str) -> Header:
         if not any(line.startswith(required) for line in lines):
             raise ScriptError(f"{name}: the header has no line {required.strip()!r}")
     statuses = _statuses(name, lines)
+    rights = re.findall(r"^Rights: (.*(?:\n  .*)*)\.$", "\n".join(lines), re.MULTILINE)
+    if len(rights) != 1:
+        raise ScriptError(f"{name}: the header does not say which rights the script needs")
     return Header(
         keys=_listed(name, "KEYS", parameters),
         arguments=_listed(name, "ARGV", parameters),
         statuses=statuses,
+        rights=parse_rights(rights[0]),
         repeatable=repeatable[0].startswith("Repeatable: yes"),
         promises=_promises(name, promises[0], statuses),
     )
+
+
+def parse_rights(text: str) -> frozenset[Right]:
+    """Read ``TIME; GET SET slot``: commands, then the family of keys; or raise ScriptError."""
+    if text == "none":
+        return frozenset()
+    rights = set()
+    for part in text.split(";"):
+        match = _RIGHTS.fullmatch(" ".join(part.split()))
+        if not match:
+            raise ScriptError(f"not commands with a family of keys: {part.strip()!r}")
+        rights |= {Right(it, match["family"] or "") for it in match["commands"].split()}
+    return frozenset(rights)
 
 
 def _listed(name: str, kind: str, parameters: list[re.Match[str]]) -> tuple[str, ...]:
