@@ -90,7 +90,7 @@ class ReferenceStore:
         lease = self.leases.get(name)
         if lease and lease.slot != slot:
             return CreateLeaseOutcome(status.REFERENCE_REUSED)
-        if lease and lease.booking:
+        if lease and lease.booking and self._stands_on(slot, lease.booking):
             return CreateLeaseOutcome(status.CONSUMED, lease.expires_at_ms)
         if lease and self.owner(slot, lease.spot) == f"lease {command.lease_suffix}":
             return CreateLeaseOutcome(status.REPLAYED, lease.expires_at_ms)
@@ -259,6 +259,10 @@ class ReferenceStore:
         if self._has_booked(command, lease.slot):
             return status.ALREADY_BOOKED_BY_USER
         return None
+
+    def _stands_on(self, slot: Slot, booking: str) -> bool:
+        made = self.bookings[slot.merchant_id, booking]
+        return made.status is not BookingStatus.CANCELED and made.current_slot == slot
 
     def _judge_directly(self, command: CreateBooking) -> CreateBookingStatus | None:
         status, slot = CreateBookingStatus, command.slot

@@ -85,6 +85,24 @@ async def test_one_key_space_for_clients_of_both_versions(
     assert (failure.code, failure.reason) == (Code.RESOURCE_EXHAUSTED, "SLOT_UNAVAILABLE")
 
 
+@pytest.mark.parametrize("moves", [True, False])
+async def test_v0_create_lease_resource_exhausted_once_its_booking_left_the_slot(
+    front: FrontEnd, store: ReferenceStore, moves: bool
+) -> None:
+    """A repeat is the same lease only while its booking stands on the slot (failure mode 50)."""
+    now = store.now_ms
+    first = await front.v0.CreateLease(lease_request(now))
+    booked = await front.v0.CreateBooking(booking_request(first.lease.lease_id))
+    assert await front.v0.CreateLease(lease_request(now)) == first
+
+    booking_id, later_s = booked.booking.booking_id, now // 1000 + 2 * DAY_S
+    cancel = status_request(booking_id, pb.CANCELED)
+    await front.v0.UpdateBooking(move_request(booking_id, later_s) if moves else cancel)
+
+    failure = await failure_of(front.v0.CreateLease(lease_request(now)))
+    assert (failure.code, failure.reason) == (Code.RESOURCE_EXHAUSTED, "LEASE_EXPIRED")
+
+
 async def test_v0_create_lease_resource_exhausted_when_the_slot_is_gone(
     front: FrontEnd, store: ReferenceStore
 ) -> None:

@@ -88,6 +88,7 @@ class RedisStore:
                 terms.max_advance_ms,
                 terms.retention_ms,
                 keys.events_argument(slot.merchant_id, terms),
+                keys.booking_key(slot.merchant_id, ""),
             ],
             deadline,
         )
