@@ -216,8 +216,8 @@ async def _open_ops(
     doors: Doors, settings: Settings, readiness: Readiness, stack: AsyncExitStack
 ) -> Address:
     application = ops_http.build(readiness, settings_module.shown(settings))
-    runner, address = await doors.open_ops(application)
-    stack.push_async_callback(runner.cleanup)
+    serving, address = await doors.open_ops(application)
+    stack.push_async_callback(serving.aclose)
     return address
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import ssl
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -119,17 +120,17 @@ class Doors:
 
     async def open_ops(
         self, application: web.Application, name: str = "ops_listen"
-    ) -> tuple[web.AppRunner, Address]:
-        """Serve ops HTTP until the runner is cleaned up. Raises ListenError."""
+    ) -> tuple[AsyncExitStack, Address]:
+        """Serve ops HTTP until the stack is closed. Raises ListenError."""
         wanted = self._settings.address(name)
         if name in self._tokens:
             ops_http.ask_for_token(application, lambda sent: self._lets_in(name, sent))
         context = self._ops_context(name) if name in self._certificates else None
         try:
-            runner, port = await ops_http.start(application, wanted.host, wanted.port, context)
+            serving, port = await ops_http.start(application, wanted.host, wanted.port, context)
         except OSError:
             raise _taken(name, wanted) from None
-        return runner, Address(wanted.host, port)
+        return serving, Address(wanted.host, port)
 
     def _ops_context(self, name: str) -> ssl.SSLContext:
         """Return a context whose connections show the certificate of their moment."""

@@ -53,8 +53,11 @@ def _new_event_loop() -> asyncio.AbstractEventLoop:
     try:
         import uvloop  # noqa: PLC0415 - not a dependency everywhere
     except ImportError:
-        return asyncio.new_event_loop()
-    return uvloop.new_event_loop()
+        loop = asyncio.new_event_loop()
+    else:
+        loop = uvloop.new_event_loop()
+    loop.set_exception_handler(log.note_loop_error)
+    return loop
 
 
 def _start_embedded(settings: Settings, stack: ExitStack) -> EmbeddedStore:

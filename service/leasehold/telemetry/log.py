@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import sys
+import traceback
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TextIO, cast
 
@@ -89,7 +90,7 @@ def configure(log_format: Literal["console", "json"], level: str) -> None:
         logger_factory = structlog.BytesLoggerFactory(
             file=cast("BinaryIO", _Gathering(sys.stderr.fileno()))
         )
-        foreign: list[Processor] = [_TRACEBACKS, structlog.processors.JSONRenderer(_as_json)]
+        foreign: list[Processor] = [structlog.processors.JSONRenderer(_as_json)]
     else:
         foreign = [
             structlog.dev.ConsoleRenderer(
@@ -108,10 +109,40 @@ def configure(log_format: Literal["console", "json"], level: str) -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *foreign],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                _without_words,
+                *foreign,
+            ],
         )
     )
     logging.basicConfig(handlers=[handler], level=max(threshold, logging.WARNING), force=True)
+    sys.unraisablehook = _note_unraisable
+
+
+def note_loop_error(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log an error that no task awaits; to be set as the exception handler of an event loop."""
+    _note("loop_error", context.get("exception"))
+
+
+def _note_unraisable(unraisable: Any) -> None:
+    _note("unraisable_error", unraisable.exc_value)
+
+
+def _note(event: str, error: BaseException | None) -> None:
+    structlog.get_logger().error(event, **(_facts(error) if error else {}))
+
+
+def _without_words(_logger: object, _level: str, event: "EventDict") -> "EventDict":
+    """Take out of a library's event the text of its error, which may quote a stranger."""
+    found = event.pop("exc_info", None)
+    error = found[1] if isinstance(found, tuple) else None
+    return {**event, **_facts(error)} if error else event
+
+
+def _facts(error: BaseException) -> dict[str, str]:
+    trace = "".join(traceback.format_tb(error.__traceback__))
+    return {"error": type(error).__name__, "traceback": trace}
 
 
 def _as_line(_logger: object, level: str, event: "EventDict") -> bytes:

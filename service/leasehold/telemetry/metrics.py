@@ -112,3 +112,10 @@ credential_reload_failures = Counter(
     "Looks, one a second, at files of certificates or tokens that could not be used.",
     ["listener"],
 )
+ops_connections_cut = Counter(
+    "leasehold_ops_connections_cut_total",
+    "Connections to ops HTTP that were ended without an answer of a page, by reason.",
+    ["reason"],
+)
+for _ending in ("malformed", "late", "displaced"):
+    ops_connections_cut.labels(_ending)

@@ -1,15 +1,25 @@
 """The ops listener: /metrics, /livez, /readyz and /config over HTTP."""
 
+import asyncio
+import socket
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from leasehold.model.finding import Finding
+from leasehold.telemetry.ops_connections import (
+    LIMIT_S,
+    OneRequest,
+    OpsConnections,
+    most_connections,
+)
 from leasehold.telemetry.readiness import Readiness
 
 _MARKS = {"ok": "[+]", "warning": "[!]", "failed": "[-]"}
+_BACKLOG = 128
 
 
 def build(readiness: Readiness, configuration: Mapping[str, str]) -> web.Application:
@@ -65,10 +75,44 @@ def ask_for_token(application: web.Application, let_in: Callable[[str | None], b
 
 
 async def start(
-    application: web.Application, host: str, port: int, tls: ssl.SSLContext | None
-) -> tuple[web.AppRunner, int]:
-    """Serve until the runner is cleaned up; return it and the port. OSError if it is taken."""
-    runner = web.AppRunner(application, access_log=None, handle_signals=False)
-    await runner.setup()
-    await web.TCPSite(runner, host, port, reuse_port=False, ssl_context=tls).start()
-    return runner, int(runner.addresses[0][1])
+    application: web.Application,
+    host: str,
+    port: int,
+    tls: ssl.SSLContext | None,
+    limit_s: float = LIMIT_S,
+) -> tuple[AsyncExitStack, int]:
+    """Serve until the stack is closed; return it and the port. OSError if it is taken.
+
+    ``limit_s`` is the time of a connection.
+    """
+    async with AsyncExitStack() as stack:
+        runner = web.AppRunner(application, handle_signals=False)
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        server = runner.server
+        assert server
+        connections = OpsConnections(
+            lambda: OneRequest(server, limit_s), tls, most=most_connections(), limit_s=limit_s
+        )
+        sockets = [stack.enter_context(each) for each in await _listen(host, port)]
+        connections.start(sockets)
+        stack.push_async_callback(connections.close)
+        return stack.pop_all(), sockets[0].getsockname()[1]
+
+
+async def _listen(host: str, port: int) -> list[socket.socket]:
+    """Return a socket for each address that a host has here."""
+    found = await asyncio.get_running_loop().getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )
+    sockets: list[socket.socket] = []
+    try:
+        for family, _, _, _, address in dict.fromkeys(found):
+            listening = socket.create_server(address[:2], family=family, backlog=_BACKLOG)
+            listening.setblocking(False)
+            sockets.append(listening)
+    except OSError:
+        for each in sockets:
+            each.close()
+        raise
+    return sockets
