@@ -1,10 +1,13 @@
 """Entries of availability feeds, good ones to change, and what is read of them."""
 
+from pathlib import Path
 from typing import Any
 
 from leasehold.feed.entries import read_entry
 from leasehold.model.inventory import Availability, Fault, FeedItem, Scope
 
+CASES = Path(__file__).parent / "data" / "feeds"
+"""Feeds as producers have written them, with invented names."""
 DAY_S = 86_400
 MAX_SLOT_S = 31 * DAY_S
 MIDNIGHT_S = 1_900_022_400

@@ -6,6 +6,7 @@ import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.servers import RedisServer, free_port, running
@@ -153,6 +154,20 @@ def test_load_of_the_next_feed_removes_what_it_does_not_list(shop: Shop) -> None
 
     assert told(ended)["slots removed"] == "2"
     assert (shop.spots(), shop.spots(day=1), shop.spots(day=2)) == ({"10": 3}, {}, {"9": 1})
+
+
+def test_load_restricted_under_other_names_leaves_the_other_days(shop: Shop) -> None:
+    """What looks like a restriction is one, or makes its entry a fault; no other day is lost."""
+    shop.load(shop.slot(9), shop.slot(10), shop.slot(33))
+    ours: Any = {"merchantId": shop.merchant, "startTimeRestrict": f"{date()}T00:00:00Z"}
+
+    ended = shop.load(shop.slot(9), **ours, end_time_restrict=f"{date(1)}T00:00:00Z")
+
+    assert told(ended)["slots removed"] == "1"
+    assert (shop.spots(), shop.spots(day=1)) == ({"9": 1}, {"9": 1})
+    ended = shop.command("load", shop.feed(shop.slot(10), **ours, endTimeRestriction=5))
+    assert ended.returncode > 0
+    assert (shop.spots(), shop.spots(day=1)) == ({"9": 1}, {"9": 1})
 
 
 def test_load_of_overlapping_snapshots_keeps_what_any_of_them_lists(shop: Shop) -> None:

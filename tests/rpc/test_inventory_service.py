@@ -313,3 +313,21 @@ async def test_replace_availability_of_days_that_have_passed_counts_them(
 
     assert (response.days, response.days_over) == (1, 1)
     assert await operator.spots(day=-5) == {}
+
+
+@pytest.mark.parametrize("is_nested", [False, True])
+async def test_replace_availability_with_an_unknown_restriction_is_refused(
+    operator: Operator, *, is_nested: bool
+) -> None:
+    """A field of a later release may restrict an entry, so it is not ignored."""
+    await operator.replace(operator.slot(9), operator.slot(10))
+    request = operator.request(operator.slot(9), **operator.limits())
+    entry = request.service_availability[0]
+    (entry.resources_restrict if is_nested else entry).MergeFromString(b"\x98\x06\x01")
+
+    refused = await failure_of(operator.front.inventory.ReplaceAvailability(request))
+
+    path = "resources_restrict.field 99" if is_nested else "field 99"
+    told = f"{path} is not a member that is known here"
+    assert refused.violations["service_availability[0]"] == told
+    assert await operator.spots() == {"haircut 9": 1, "haircut 10": 1}

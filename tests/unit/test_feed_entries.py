@@ -17,7 +17,8 @@ from tests.feeds import (
     taken,
 )
 
-from leasehold.feed.entries import RESTRICTIONS, read_entries
+from leasehold.feed.entries import read_entries
+from leasehold.feed.members import ENTRY
 from leasehold.model.inventory import Availability, Scope
 from leasehold.model.slot import Slot
 from leasehold.store import keys
@@ -89,7 +90,8 @@ FAULTS = [
     ({"start_sec": "9" * 19}, "start_sec has more than 64 bits"),
     ({"start_sec": "9" * 5000}, "start_sec is not a whole number"),
     ({"duration_sec": GONE}, "duration_sec must be longer than zero"),
-    ({"duration_sec": 1800.0}, "duration_sec is not a whole number"),
+    ({"duration_sec": 1800.5}, "duration_sec is not a whole number"),
+    ({"duration_sec": 1e300}, "duration_sec is not a whole number"),
     ({"duration_sec": float("nan")}, "duration_sec is not a whole number"),
     ({"duration_sec": float("inf")}, "duration_sec is not a whole number"),
     ({"duration_sec": True}, "duration_sec is not a whole number"),
@@ -269,7 +271,7 @@ def test_entries_name_each_merchant_once_before_its_first_slot() -> None:
 members = st.sampled_from(
     [
         *entry(),
-        *RESTRICTIONS,
+        *ENTRY.own,
         *("resources", "staff_id", "room_id", "party_size"),
         *("recurrence", "repeat_until_sec", "schedule_exception", "time_range"),
         *("begin_sec", "end_sec"),
@@ -295,7 +297,7 @@ def test_entry_of_anything_is_a_fault_or_can_be_stored(
     restrictions: dict[str, Any], slots: list[Any]
 ) -> None:
     """Whatever JSON holds: nothing is raised, each entry has one verdict, the good have keys."""
-    given_ones = {name: value for name, value in restrictions.items() if name in RESTRICTIONS}
+    given_ones = {name: value for name, value in restrictions.items() if name in ENTRY.own}
 
     items = read(*slots, **given_ones)
 

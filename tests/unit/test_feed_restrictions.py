@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 from tests.feeds import NINE_S, entry, fault_of, read, row, taken
 
-from leasehold.feed.entries import RESTRICTIONS
+from leasehold.feed.members import ENTRY
 from leasehold.model.inventory import Fault, Scope
 
 
@@ -96,7 +96,7 @@ def test_restrictions_at_fault_refuse_the_entry_with_its_slots(
     assert rest == [Fault(f"here.availability[{number}]", reason) for number in (0, 1)]
 
 
-@pytest.mark.parametrize("name", [name for name in RESTRICTIONS if name != "merchant_id_restrict"])
+@pytest.mark.parametrize("name", sorted(ENTRY.own - {"merchant_id_restrict"}))
 def test_restrictions_without_a_merchant_are_refused(name: str) -> None:
     """A snapshot of a time or a service of nobody in particular would wipe everybody's."""
     wanted = {"resources_restrict": {"party_size": 4}, "service_id_restrict": "haircut"}

@@ -1,12 +1,20 @@
 """One entry of a feed: plain values in, slots and spots out, with everything that is wrong.
 
-The names are the feed's own. Whole numbers may be written as texts. Source: contract 10.1.
+Source: contract 10.1.
 """
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from leasehold.feed.members import (
+    AVAILABILITY,
+    ENTRY,
+    EXCEPTION,
+    RECURRENCE,
+    RESOURCES,
+    TIME_RANGE,
+)
+from leasehold.feed.reader import LAST_SECOND, Reader
 from leasehold.model import checks
 from leasehold.model.inventory import (
     MAX_REPEAT_S,
@@ -20,117 +28,15 @@ from leasehold.model.inventory import (
 )
 from leasehold.model.slot import Slot
 
-RESTRICTIONS = (
-    "merchant_id_restrict",
-    "service_id_restrict",
-    "start_timestamp_restrict",
-    "end_timestamp_restrict",
-    "duration_restrict_sec",
-    "resources_restrict",
-)
-_WHOLE_NUMBER = re.compile(r"-?[0-9]{1,19}")
-_SURROGATE = re.compile(r"[\ud800-\udfff]")
-_INT64 = range(-(2**63), 2**63)
-# The last second of the year 9999, beyond which no calendar goes.
-_LAST_SECOND = 253_402_300_799
 # Nobody can ask for more: the API's own number ends here.
 _LARGEST_PARTY = 2**31 - 1
-
-
-class Reader:
-    """Takes values out of an object and notes what is wrong with them."""
-
-    def __init__(self, values: Any, path: str = "", faults: dict[str, str] | None = None) -> None:
-        self._faults: dict[str, str] = {} if faults is None else faults
-        """What is wrong, by path; of faults that follow from one another the first."""
-        self._path = path
-        self._values: Mapping[str, Any] = {}
-        if isinstance(values, Mapping):
-            self._values = values
-        elif values is not None:
-            self._faults[path] = "is not an object"
-
-    @property
-    def faults(self) -> str:
-        """Return everything that is wrong in one line, empty when nothing is."""
-        return "; ".join(f"{path} {fault}" for path, fault in self._faults.items())
-
-    def text(self, name: str) -> str:
-        """Return a text, or an empty one."""
-        value = self._values.get(name)
-        if value is None:
-            return ""
-        if not isinstance(value, str):
-            self.note(name, "is not a text")
-        elif _SURROGATE.search(value):
-            self.note(name, "is not Unicode")
-        else:
-            return value
-        return ""
-
-    def number(self, name: str, default: int = 0) -> int:
-        """Return a whole number of 64 bits."""
-        value = self._values.get(name)
-        if value is None:
-            return default
-        if isinstance(value, str) and _WHOLE_NUMBER.fullmatch(value):
-            value = int(value)
-        if not isinstance(value, int) or isinstance(value, bool):
-            self.note(name, "is not a whole number")
-        elif value not in _INT64:
-            self.note(name, "has more than 64 bits")
-        else:
-            return value
-        return default
-
-    def second(self, name: str) -> int:
-        """Return a moment in epoch seconds."""
-        value = self.number(name)
-        if not 0 <= value <= _LAST_SECOND:
-            self.note(name, "is not a time between 1970 and 9999")
-            return 0
-        return value
-
-    def has(self, name: str) -> bool:
-        """Tell whether there is such a value."""
-        return self._values.get(name) is not None
-
-    def is_empty(self, name: str) -> bool:
-        """Tell whether a value is a text without characters."""
-        return bool(self._values.get(name) == "")
-
-    def part(self, name: str) -> "Reader":
-        """Return a reader of an object within, which notes its faults here."""
-        return Reader(self._values.get(name), self._path_of(name), self._faults)
-
-    def parts(self, name: str) -> list["Reader"]:
-        """Return a reader of each object in a list."""
-        values = self._values.get(name)
-        if values is None:
-            return []
-        if not isinstance(values, list):
-            self.note(name, "is not a list")
-            return []
-        path = self._path_of(name)
-        return [Reader(value, f"{path}[{at}]", self._faults) for at, value in enumerate(values)]
-
-    def note(self, name: str, fault: str | None) -> None:
-        """Note a fault, if there is one."""
-        path = self._path_of(name)
-        if fault and not any(
-            path == noted or path.startswith((f"{noted}.", f"{noted}[")) for noted in self._faults
-        ):
-            self._faults[path] = fault
-
-    def _path_of(self, name: str) -> str:
-        return f"{self._path}.{name}" if self._path else name
 
 
 def read_entries(entries: Iterable[Mapping[str, Any]], max_slot_s: float) -> Iterator[FeedItem]:
     """Yield what entries are complete for, their slots, and their faults."""
     complete: set[str] = set()
     for number, entry in enumerate(entries):
-        restrictions = {name: entry[name] for name in RESTRICTIONS if name in entry}
+        restrictions = {name: value for name, value in entry.items() if name != "availability"}
         slots, place = entry.get("availability", []), f"service_availability[{number}]"
         yield from read_entry(restrictions, slots, place, complete, max_slot_s)
 
@@ -170,12 +76,12 @@ def _read_availability(
     """Read one availability; ``scope`` is what its entry is restricted to, if it is."""
     if not isinstance(values, Mapping):
         return Fault(place, "is not an object")
-    entry = Reader(values)
-    slot = _read_slot(entry, max_slot_s)
+    entry = Reader(values, AVAILABILITY)
+    slot = _read_slot(entry, scope, max_slot_s)
     recurrence = None
     if entry.has("recurrence"):
         recurrence = _read_recurrence(entry, slot)
-    elif entry.parts("schedule_exception"):
+    elif entry.parts("schedule_exception", EXCEPTION):
         entry.note("schedule_exception", "needs a recurrence")
     total = entry.number("spots_total", 1 if recurrence else 0)
     spots_open = entry.number("spots_open", 1 if recurrence else 0)
@@ -198,14 +104,16 @@ def _read_scope(restrictions: Mapping[str, Any], place: str) -> Scope | Fault | 
 
     Without a merchant it would speak of everybody's slots, and is a fault.
     """
-    entry = Reader(restrictions)
-    resources = entry.part("resources_restrict")
+    entry = Reader(restrictions, ENTRY)
+    resources = entry.part("resources_restrict", RESOURCES)
+    entry.refuse_unknown()
+    resources.refuse_unknown()
     scope = Scope(
         merchant_id=entry.text("merchant_id_restrict"),
         service_id=_read_wanted_id(entry, "service_id_restrict"),
-        from_s=_read_limit(entry, "start_timestamp_restrict", _LAST_SECOND),
-        to_s=_read_limit(entry, "end_timestamp_restrict", _LAST_SECOND),
-        duration_s=_read_limit(entry, "duration_restrict_sec", _LAST_SECOND),
+        from_s=_read_limit(entry, "start_timestamp_restrict", LAST_SECOND),
+        to_s=_read_limit(entry, "end_timestamp_restrict", LAST_SECOND),
+        duration_s=_read_limit(entry, "duration_restrict_sec", LAST_SECOND),
         staff_id=_read_wanted_id(resources, "staff_id"),
         room_id=_read_wanted_id(resources, "room_id"),
         party_size=_read_limit(resources, "party_size", _LARGEST_PARTY),
@@ -235,11 +143,12 @@ def _read_limit(entry: Reader, name: str, most: int) -> int | None:
     return value or None
 
 
-def _read_slot(entry: Reader, max_slot_s: float) -> Slot:
-    resources = entry.part("resources")
+def _read_slot(entry: Reader, scope: Scope | None, max_slot_s: float) -> Slot:
+    """Read a slot; merchant and service may be those of its entry, as the real-time API has it."""
+    resources = entry.part("resources", RESOURCES)
     slot = Slot(
-        merchant_id=entry.text("merchant_id"),
-        service_id=entry.text("service_id"),
+        merchant_id=entry.text("merchant_id") or (scope.merchant_id if scope else ""),
+        service_id=entry.text("service_id") or ((scope and scope.service_id) or ""),
         start_s=entry.second("start_sec"),
         duration_s=entry.number("duration_sec"),
         staff_id=resources.text("staff_id"),
@@ -260,15 +169,15 @@ def _read_slot(entry: Reader, max_slot_s: float) -> Slot:
 
 
 def _read_recurrence(entry: Reader, slot: Slot) -> Recurrence:
-    values = entry.part("recurrence")
+    values = entry.part("recurrence", RECURRENCE)
     every_s, until_s = values.number("repeat_every_sec"), values.second("repeat_until_sec")
     if every_s < MIN_REPEAT_S:
         values.note("repeat_every_sec", f"must be at least {MIN_REPEAT_S}")
     if not slot.start_s <= until_s <= slot.start_s + MAX_REPEAT_S:
         values.note("repeat_until_sec", "is not within 24 hours from start_sec")
     closed = []
-    for exception in entry.parts("schedule_exception"):
-        times = exception.part("time_range")
+    for exception in entry.parts("schedule_exception", EXCEPTION):
+        times = exception.part("time_range", TIME_RANGE)
         begin_s, end_s = times.second("begin_sec"), times.second("end_sec")
         if begin_s >= end_s:
             times.note("end_sec", "is not after begin_sec")

@@ -15,29 +15,39 @@ from typing import Any, BinaryIO
 
 import ijson
 
-from leasehold.feed.entries import RESTRICTIONS, Reader, read_entry
+from leasehold.feed.entries import read_entry
+from leasehold.feed.members import ENTRY, METADATA, RESOURCES, spellings
+from leasehold.feed.reader import Reader
 from leasehold.model.inventory import FeedError, FeedItem
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _LIST = "service_availability"
-_ENTRY = f"{_LIST}.item"
-_SLOT = f"{_ENTRY}.availability.item"
-_LISTS = (_LIST, f"{_ENTRY}.availability")
-_RESTRICTED = {f"{_ENTRY}.{name}": name for name in RESTRICTIONS}
+_LISTS = frozenset(spellings(_LIST))
+_ENTRIES = frozenset(f"{name}.item" for name in _LISTS)
+_SLOT_LISTS = frozenset(f"{entry}.availability" for entry in _ENTRIES)
+_SLOTS = frozenset(f"{slots}.item" for slots in _SLOT_LISTS)
+_RESTRICTED = {f"{entry}.{name}": name for entry in _ENTRIES for name in ENTRY.meant}
+_RESOURCES = {
+    f"{entry}.{name}": name for entry in _ENTRIES for name in spellings("resources_restrict")
+}
 _RESTRICTED_RESOURCE = {
-    f"{_ENTRY}.resources_restrict.{name}": name for name in ("staff_id", "room_id", "party_size")
+    f"{path}.{name}": (of, name) for path, of in _RESOURCES.items() for name in RESOURCES.meant
 }
-_METADATA = {
-    f"metadata.{name}": name
-    for name in ("processing_instruction", "shard_number", "total_shards", "generation_timestamp")
+_METADATA = {f"metadata.{name}": name for name in METADATA.meant}
+_LOOKED_AT = {
+    *(_ENTRIES | _SLOTS | _LISTS | _SLOT_LISTS),
+    *_RESTRICTED,
+    *_RESTRICTED_RESOURCE,
+    *_METADATA,
 }
-_LOOKED_AT = {_ENTRY, _SLOT, *_LISTS, *_RESTRICTED, *_RESTRICTED_RESOURCE, *_METADATA}
+# Of an entry that has more members than there are names, a few are enough to refuse it.
+_MOST_MEMBERS = 64
 _OF_A_LIST = ("start_array", "end_array", "null")
 _ENDS = ("end_map", "end_array")
 # What producers write for a field without a value.
 _UNSET = (None, 0, "0", "")
-_COMPLETE = ("", "PROCESS_AS_COMPLETE")
+_COMPLETE = "PROCESS_AS_COMPLETE"
 # The parser hands out what it finds in so many bytes at once, each with its path. In a file that
 # only nests the paths grow with the depth, so a larger piece of it would fill the memory.
 _PIECE_BYTES = 4096
@@ -58,7 +68,8 @@ class _Entry:
 class _File:
     path: Path
     version: tuple[int, ...]
-    has_entries: bool = False
+    list_name: str = ""
+    """How the list of its entries is spelt; empty when there is none."""
     metadata: dict[str, Any] = field(default_factory=dict)
     entries: list[_Entry] = field(default_factory=list)
 
@@ -105,7 +116,8 @@ class Feed:
         complete: set[str] = set()
         for file in self._files:
             with _opened(file.path) as stream:
-                slots = ijson.items(stream, _SLOT, use_float=True, buf_size=_PIECE_BYTES)
+                of_slots = f"{file.list_name}.item.availability.item"
+                slots = ijson.items(stream, of_slots, use_float=True, buf_size=_PIECE_BYTES)
                 for number, entry in enumerate(file.entries):
                     place = f"{file.path}: {_LIST}[{number}]"
                     of_entry = islice(slots, entry.count)
@@ -124,9 +136,11 @@ def _skim(path: Path) -> _File:
             if event == "map_key":
                 if "." in value and (f"{at}.{value}" if at else value) in _LOOKED_AT:
                     raise FeedError(f"{path}: a member has the name {value}, with dots")
+                if at in _ENTRIES or at in _RESOURCES:
+                    _note_name(file.entries[-1].restrictions, at, value)
             elif len(at) > _LONGEST_PATH:
                 raise FeedError(f"{path}: is nested too deep")
-            elif at == _SLOT:
+            elif at in _SLOTS:
                 if event in _ENDS:
                     pieces.check(began, "an entry")
                 else:
@@ -134,9 +148,16 @@ def _skim(path: Path) -> _File:
                     began = pieces.count
             elif at in _LOOKED_AT:
                 _note(file, at, event, value)
-    if not file.has_entries:
+    if not file.list_name:
         raise FeedError(f"{path}: there is no list {_LIST}")
     return file
+
+
+def _note_name(restrictions: dict[str, Any], at: str, name: str) -> None:
+    """Keep that an entry has a member, whether it is known or not."""
+    of = restrictions if at in _ENTRIES else restrictions[_RESOURCES[at]]
+    if name != "availability" and len(of) < _MOST_MEMBERS:
+        of.setdefault(name)
 
 
 def _note(file: _File, at: str, event: str, value: object) -> None:
@@ -144,14 +165,16 @@ def _note(file: _File, at: str, event: str, value: object) -> None:
 
     Of an object or a list in the place of a plain value it is kept that it was one.
     """
-    if at == _ENTRY and event not in _ENDS:
+    if at in _ENTRIES and event not in _ENDS:
         if event != "start_map":
-            raise FeedError(f"{file.path}: {_LIST} holds what is not an entry")
+            raise FeedError(f"{file.path}: {at.removesuffix('.item')} holds what is not an entry")
         file.entries.append(_Entry())
-    elif at in _LISTS:
+    elif at in _LISTS or at in _SLOT_LISTS:
         if event not in _OF_A_LIST:
             raise FeedError(f"{file.path}: {at.replace('.item', '[]')} is not a list")
-        file.has_entries = True
+        if at in _LISTS and file.list_name not in ("", at):
+            raise FeedError(f"{file.path}: has the list {_LIST} in both spellings")
+        file.list_name = file.list_name or at
     elif event not in _ENDS:
         value = {"start_map": {}, "start_array": []}.get(event, value)
         if at in _METADATA:
@@ -159,8 +182,8 @@ def _note(file: _File, at: str, event: str, value: object) -> None:
         elif at in _RESTRICTED:
             file.entries[-1].restrictions[_RESTRICTED[at]] = value
         elif at in _RESTRICTED_RESOURCE:
-            resources = file.entries[-1].restrictions["resources_restrict"]
-            resources[_RESTRICTED_RESOURCE[at]] = value
+            of, name = _RESTRICTED_RESOURCE[at]
+            file.entries[-1].restrictions[of][name] = value
 
 
 def _agree(files: list[_File]) -> int:
@@ -176,11 +199,11 @@ def _agree(files: list[_File]) -> int:
             for name, value in file.metadata.items()
             if value not in _UNSET or isinstance(value, bool)
         }
-        metadata = Reader(is_set, "metadata")
+        metadata = Reader(is_set, METADATA, "metadata")
         made.add(metadata.second("generation_timestamp"))
         shards[file.path] = metadata.number("shard_number")
         totals.add(metadata.number("total_shards", 1))
-        if is_set.get("processing_instruction", "") not in _COMPLETE:
+        if metadata.value("processing_instruction") not in (None, _COMPLETE):
             metadata.note("processing_instruction", "is not PROCESS_AS_COMPLETE")
         if not metadata.has("generation_timestamp"):
             metadata.note("generation_timestamp", "is required")

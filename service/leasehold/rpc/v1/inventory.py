@@ -6,6 +6,7 @@ from typing import Any
 import grpc
 from google.protobuf import json_format
 from google.protobuf.message import Message
+from google.protobuf.unknown_fields import UnknownFieldSet
 
 from leasehold.feed.entries import read_entries
 from leasehold.generated.leasehold.v1 import inventory_service_pb2 as pb
@@ -60,7 +61,7 @@ class InventoryServicer(pb_grpc.InventoryServiceServicer):
 async def _read(request: pb.ReplaceAvailabilityRequest, max_slot_s: float) -> list[FeedItem]:
     """Read a request as the feed that it is: in the words of its JSON."""
     entries = (
-        {**_in_json(_without_slots(entry)), "availability": map(_in_json, entry.availability)}
+        {**_restrictions(entry), "availability": map(_in_json, entry.availability)}
         for entry in request.service_availability
     )
     items, faults = [], []
@@ -74,10 +75,19 @@ async def _read(request: pb.ReplaceAvailabilityRequest, max_slot_s: float) -> li
     return items
 
 
-def _without_slots(entry: pb.ServiceAvailability) -> pb.ServiceAvailability:
+def _restrictions(entry: pb.ServiceAvailability) -> dict[str, Any]:
+    """Write an entry without its slots; a field of a later release may be meant to restrict it."""
     fields = {field.name: value for field, value in entry.ListFields()}
     fields.pop("availability", None)
-    return pb.ServiceAvailability(**fields)
+    found = _in_json(pb.ServiceAvailability(**fields)) | _unknown(entry)
+    if entry.HasField("resources_restrict"):
+        found["resources_restrict"] |= _unknown(entry.resources_restrict)
+    return found
+
+
+def _unknown(message: Message) -> dict[str, None]:
+    fields = UnknownFieldSet(message)
+    return {f"field {fields[at].field_number}": None for at in range(len(fields))}
 
 
 def _in_json(message: Message) -> dict[str, Any]:
