@@ -74,6 +74,10 @@ rules: ## make the Prometheus operator's rules from deploy/prometheus
 	  grep -hv '^groups:' deploy/prometheus/rules.yml deploy/prometheus/alerts.yml | sed 's/^./  &/'; \
 	} >deploy/kubernetes/monitoring/prometheusrule.yaml
 
+.PHONY: acl
+acl: $(VENV)/.dev ## make the rules of deploy/redis/users.acl from the scripts' headers
+	$(BIN)/python -m tests.make_acl
+
 .PHONY: lock
 lock: $(VENV)/.dev ## renew the lock files within the ranges of pyproject.toml
 	$(BIN)/uv pip compile pyproject.toml --extra embedded --group build --group redis-cli \

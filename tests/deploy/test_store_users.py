@@ -13,16 +13,17 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 from tests.calls import booking_request, lease_request
 from tests.deploy.deployed_store import DEPLOY, DeployedStore, deployed, make_passwords
-from tests.servers import REAL_SERVERS, access_list, binary, poll
+from tests.make_acl import made
+from tests.servers import ACCESS_LIST, REAL_SERVERS, access_list, binary, poll
 from tests.service import Service, in_a_hundred_days, now_ms, run, serving
 
 from leasehold.generated.ext.maps.booking.partner.v2 import booking_service_pb2_grpc as pb_grpc
-from leasehold.store import scripts
+from leasehold.store import rights
 
 ROOT = DEPLOY.parent
 REDIS_README = (ROOT / "lua" / "README.md").read_text()
 QUICK = {"CHECK_INTERVAL_S": "0.1"}
-OF_THE_LINK = {
+SIGNS = {
     "eval": '("EVAL",',
     "evalsha": '("EVALSHA",',
     "scan": '("SCAN",',
@@ -36,7 +37,7 @@ OF_THE_LINK = {
     "client|setname": '"client_name"',
     "cluster|slots": "NodesManager(",
 }
-"""What the link asks beside the commands of the scripts, and what in its code shows that."""
+"""What in the code shows that the link asks something beside the commands of the scripts."""
 
 
 @pytest.fixture(scope="module", params=REAL_SERVERS)
@@ -193,17 +194,20 @@ def test_access_list_as_it_is_in_the_project_lets_nobody_in(name: str) -> None:
                     ask(store, "PING", username=user, password=password)
 
 
-def test_service_user_may_what_is_sent_and_nothing_else() -> None:
-    """The list names the commands of the scripts and of the link: no more, no less."""
-    tried = re.findall(r"^  \{'([A-Z]+)'", scripts.load("check_permissions").source, re.MULTILINE)
-    of_the_scripts = {name.lower() for name in tried}
-    granted = {rule[1:] for rule in access_list()["leasehold"] if rule.startswith("+")}
-    link = "\n".join(
-        path.read_text() for path in (ROOT / "service" / "leasehold" / "store").glob("*.py")
-    )
+def test_access_list_is_made_from_the_scripts() -> None:
+    """The rules of the service are those that the headers ask for: no more, no less."""
+    text = ACCESS_LIST.read_text()
 
-    assert granted == of_the_scripts | set(OF_THE_LINK)
-    assert [name for name, sign in OF_THE_LINK.items() if sign not in link] == []
+    assert made(text) == text, "run `make acl`"
+
+
+def test_link_asks_what_it_says_and_nothing_else() -> None:
+    """Each command without keys that the service is granted stands in the code."""
+    modules = (ROOT / "service" / "leasehold" / "store").glob("*.py")
+    link = "\n".join(path.read_text() for path in modules if path.stem != "rights")
+
+    assert set(SIGNS) == set(rights.OF_THE_LINK)
+    assert [name for name, sign in SIGNS.items() if sign not in link] == []
 
 
 def test_make_passwords_keeps_what_is_there(tmp_path: Path) -> None:

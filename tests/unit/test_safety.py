@@ -19,7 +19,7 @@ WELL = Told(
     },
     config={"appendfsync": "everysec", "min-replicas-to-write": "1"},
     can_wait=True,
-    denied="",
+    lacking=(),
     ahead_s=0.2,
 )
 
@@ -37,7 +37,7 @@ def test_every_finding_of_a_look_can_be_required() -> None:
 
 def test_server_that_tells_nothing_is_all_warnings() -> None:
     """What is not known is never called ok; the scripts alone cannot be done without."""
-    silent = Told(info={}, config={}, can_wait=False, denied=None, ahead_s=None)
+    silent = Told(info={}, config={}, can_wait=False, lacking=None, ahead_s=None)
 
     states = {each.name: each.state for each in judge(silent, 0)}
     assert states.pop("permissions") == "failed"

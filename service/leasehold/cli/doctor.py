@@ -15,7 +15,7 @@ from leasehold.store.doctor import Doctor
 
 REMEDIES = {
     "version": "Use Redis or Valkey 6.2 or later.",
-    "permissions": "Allow the store's user the commands named, inside scripts too (ACL SETUSER).",
+    "permissions": "Grant the store's user the rules named: ACL SETUSER, and in its access list.",
     "eviction": "Set maxmemory-policy noeviction, and give Leasehold a store of its own.",
     "persistence": "Turn the append-only file on (appendonly yes).",
     "replicas": "Bring the replicas back, or lower LEASEHOLD_REPLICA_ACKS.",

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ from redis.exceptions import ResponseError
 from leasehold.model.deadline import Deadline
 from leasehold.model.errors import StoreTrouble, StoreUnavailableError
 from leasehold.model.finding import Finding, State
-from leasehold.store import keys, scripts
+from leasehold.store import keys, rights, scripts
 from leasehold.store.findings import merge
 from leasehold.store.link import Link
 from leasehold.store.node import Node
@@ -53,8 +53,8 @@ class Told:
     """What CONFIG GET says, by the name of the parameter."""
     can_wait: bool
     """Whether WAIT is allowed."""
-    denied: str | None
-    """The commands that scripts may not use, or None when no script may be run."""
+    lacking: Sequence[str] | None
+    """Rules of an access list that the user lacks, or None when no script may be run."""
     ahead_s: float | None
     """How far the server's clock is ahead of this process'; negative if it is behind."""
 
@@ -77,7 +77,7 @@ async def _ask_all(shard: _Shard, deadline: Deadline) -> Told:
         info=_parse_info(await shard.ask(deadline, "INFO")),
         config=await _ask_config(shard, deadline),
         can_wait=await shard.ask(deadline, "WAIT", "0", "1") is not None,
-        denied=await _denied(shard, deadline),
+        lacking=await _ask_rights(shard, deadline),
         ahead_s=await _ask_clock(shard, deadline),
     )
 
@@ -116,17 +116,22 @@ async def _ask_clock(shard: _Shard, deadline: Deadline) -> float | None:
     return int(seconds) + int(microseconds) / 1e6 - (asked_at_s + time.time()) / 2
 
 
-async def _denied(shard: _Shard, deadline: Deadline) -> str | None:
+async def _ask_rights(shard: _Shard, deadline: Deadline) -> list[str] | None:
     script = scripts.load("check_permissions")
+    wanted = {
+        f"{right.command} {rights.key_of(right.family, shard.tag)}": right
+        for right in rights.of_keys()
+    }
+    asked = "".join(f"{line}\n" for line in wanted)
     try:
-        _, denied = await shard.link.run(script, [keys.probe_key(shard.tag)], [], deadline)
+        _, denied = await shard.link.run(script, [keys.probe_key(shard.tag)], [asked], deadline)
     except ResponseError:
         return None
     except StoreUnavailableError as error:
         if error.trouble is StoreTrouble.ACCESS_DENIED:
             return None
         raise
-    return str(denied)
+    return rights.lacking(wanted[line] for line in str(denied).splitlines())
 
 
 def _parse_info(text: Any) -> dict[str, str]:
@@ -151,11 +156,11 @@ def _version(told: Told) -> Judgement:
 
 
 def _permissions(told: Told) -> Judgement:
-    if told.denied is None:
+    if told.lacking is None:
         return "failed", f"no script may be run, or not on keys such as {keys.probe_key('')}"
-    if told.denied:
-        return "failed", f"scripts may not use {told.denied}"
-    return "ok", "scripts may use every command that they need"
+    if told.lacking:
+        return "failed", f"the store's user lacks {' '.join(told.lacking)}"
+    return "ok", "the store's user has every command and key pattern that scripts need"
 
 
 def _eviction(told: Told) -> Judgement:

@@ -1,0 +1,35 @@
+"""Writes the rules of deploy/redis/users.acl that follow from the scripts: ``make acl``."""
+
+import re
+
+from tests.servers import ACCESS_LIST
+
+from leasehold.store import rights
+
+PERSONAL = "booking"
+"""The family of keys that hold personal data, which the person on call may not read."""
+
+
+def made(text: str) -> str:
+    """Return an access list with the rules of the service, and the keys of the person on call."""
+    wanted = rights.of_keys()
+    service = rights.rules(wanted) + [f"+{name}" for name in rights.OF_THE_LINK]
+    keys = [rule for rule in service if rule.startswith("~")]
+    may_be_read = [key for key in keys if key not in rights.patterns(PERSONAL)]
+    commands = [rule for rule in service if rule.startswith("+")]
+    text = re.sub(
+        r"^(user leasehold on #\S+ resetkeys ).*$",
+        lambda line: f"{line[1]}{' '.join(keys)} resetchannels -@all {' '.join(commands)}",
+        text,
+        flags=re.MULTILINE,
+    )
+    return re.sub(
+        r"^(user oncall on #\S+ resetkeys ).*?( resetchannels .*)$",
+        lambda line: f"{line[1]}{' '.join(may_be_read)}{line[2]}",
+        text,
+        flags=re.MULTILINE,
+    )
+
+
+if __name__ == "__main__":
+    ACCESS_LIST.write_text(made(ACCESS_LIST.read_text()))
