@@ -16,7 +16,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from tests.clusters import Cluster
-from tests.servers import RedisServer, check_ttls, is_marker
+from tests.servers import SERVICE, RedisServer, check_ttls, is_marker
 
 from leasehold.model.deadline import Deadline
 from leasehold.model.lease import CreateLease, CreateLeaseOutcome, LeaseTerms
@@ -247,10 +247,11 @@ def _as_resp(answer: Any) -> bytes:
 
 
 @asynccontextmanager
-async def real_backend(server: RedisServer) -> AsyncIterator[Backend]:
+async def real_backend(server: RedisServer, user: str = SERVICE) -> AsyncIterator[Backend]:
     """Open a backend on a running server; the test must leave no key without a TTL on it."""
-    async with client_of(server.tester_url) as redis, link_to(server.url) as link:
-        yield Backend(redis, link, RealClock(), lambda: open_link(server.url, LIMITS))
+    url = server.url_of(user)
+    async with client_of(server.tester_url) as redis, link_to(url) as link:
+        yield Backend(redis, link, RealClock(), lambda: open_link(url, LIMITS))
     check_ttls(server.tester_url)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import redis
 from redis.crc import key_slot
-from tests.servers import TESTER, RedisServer, check_ttls, poll
+from tests.servers import LOGIN, TESTER, RedisServer, check_ttls, poll
 from tests.topologies import HEALTH_TIMEOUT_S, ask, info, is_primary
 
 SLOTS = 16_384
@@ -69,7 +69,7 @@ class Cluster:
     def url(self) -> str:
         """Return the address as the service takes it: the primaries of the beginning."""
         hosts = ",".join(f"127.0.0.1:{server.port}" for server in self.servers[:3])
-        return f"redis+cluster://{hosts}"
+        return f"redis+cluster://{LOGIN}{hosts}"
 
     @property
     def nodes(self) -> list[RedisServer]:

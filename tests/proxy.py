@@ -5,6 +5,8 @@ import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from tests.servers import LOGIN
+
 
 class Proxy:
     """Passes bytes between clients and a server on 127.0.0.1, until told otherwise."""
@@ -29,7 +31,7 @@ class Proxy:
     @property
     def url(self) -> str:
         """Return the address of the store as seen through the proxy."""
-        return f"redis://127.0.0.1:{self.port}/0"
+        return f"redis://{LOGIN}127.0.0.1:{self.port}/0"
 
     @property
     def open(self) -> int:

@@ -28,12 +28,15 @@ from leasehold.store.keys import marker_key
 START_TIMEOUT_S = 60
 REAL_SERVERS = ("redis62", "redis7", "valkey9")
 ACCESS_LIST = Path(__file__).parents[1] / "deploy" / "redis" / "users.acl"
+SERVICE = "leasehold"
+"""Name and password of the service's user, whose rights are those of the deployed one."""
+LOGIN = f"{SERVICE}:{SERVICE}@"
+"""How the service logs in, as an address has it."""
+PROBER = "prober"
+"""Name and password of a user who may also ask what shows a link at work, and the service never."""
 TESTER = "tester"
 """Name and password of the user who may do everything, for the tests' own questions."""
-_TESTER_RULES = (TESTER, "on", f">{TESTER}", "~*", "&*", "+@all")
-# The deployed service asks none of this. Tests of the link do, because it is quick, or slow, to
-# answer; and they use other databases, and keys with what the service never writes.
-_FOR_TESTS_OF_THE_LINK = ("~nothing", "~test:*", "+echo", "+blpop", "+acl|whoami", "+select")
+_PROBING = ("~nothing", "+echo", "+blpop", "+acl|whoami")
 
 
 def access_list() -> dict[str, list[str]]:
@@ -43,16 +46,22 @@ def access_list() -> dict[str, list[str]]:
 
 
 def user_options() -> list[str]:
-    """Return the options of a server on which nobody may do more than where it is deployed.
+    """Return the options of a server whose users are those of deploy/redis, to the letter.
 
-    Whoever does not log in is the service; a replica and a Sentinel log in by their names.
+    The password of each is its name. Two more are for tests.
     """
     users = access_list()
-    options = ["--user", "default", *users["leasehold"], "nopass", *_FOR_TESTS_OF_THE_LINK]
-    for name in ("replica", "sentinel"):
-        options += ["--user", name, *users[name], f">{name}"]
-    login = ["--masteruser", "replica", "--masterauth", "replica"]
-    return [*options, "--user", *_TESTER_RULES, *login]
+    options = ["--user", "default", *users.pop("default")]
+    users[PROBER] = [*users[SERVICE], *_PROBING]
+    users[TESTER] = users["admin"]
+    for name, rules in users.items():
+        options += ["--user", name, *rules, f">{name}"]
+    return [*options, "--masteruser", "replica", "--masterauth", "replica"]
+
+
+def as_prober(url: str) -> str:
+    """Return the same address for the user who may ask more than the service."""
+    return url.replace(LOGIN, f"{PROBER}:{PROBER}@")
 
 
 def binary(name: str) -> Path:
@@ -120,13 +129,17 @@ class RedisServer:
 
     @property
     def url(self) -> str:
-        """Return the address to connect to."""
-        return f"redis://127.0.0.1:{self.port}/0"
+        """Return the address as the service takes it."""
+        return self.url_of(SERVICE)
 
     @property
     def tester_url(self) -> str:
         """Return the address for the test's own questions."""
-        who = f"{TESTER}:{TESTER}@" if self.has_users else ""
+        return self.url_of(TESTER)
+
+    def url_of(self, user: str) -> str:
+        """Return the address for a user, whose password is its name."""
+        who = f"{user}:{user}@" if self.has_users else ""
         return f"redis://{who}127.0.0.1:{self.port}/0"
 
     @property
@@ -149,11 +162,12 @@ class RedisServer:
     def start(self, *, wait: bool = True) -> None:
         """Start the process and wait until it takes commands."""
         with (self.directory / "log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [binary(self.name), *self._options()], stdout=log, stderr=log
-            )
+            self._process = subprocess.Popen(self._command(), stdout=log, stderr=log)
         if wait:
             poll(f"{self.name} starts", self._is_ours)
+
+    def _command(self) -> list[str]:
+        return [str(binary(self.name)), *self._options()]
 
     def _options(self) -> list[str]:
         place = ["--bind", "127.0.0.1", "--port", str(self.port), "--dir", str(self.directory)]

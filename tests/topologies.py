@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import redis
-from tests.servers import TESTER, RedisServer, check_ttls, poll
+from tests.servers import LOGIN, TESTER, RedisServer, check_ttls, poll
 
 SERVICE = "leasehold-test"
 HEALTH_TIMEOUT_S = 40
@@ -87,7 +87,7 @@ class Replicated:
     def url(self) -> str:
         """Return the address as the service takes it."""
         hosts = ",".join(f"127.0.0.1:{sentinel.port}" for sentinel in self.sentinels)
-        return f"redis+sentinel://{hosts}/{self.service}"
+        return f"redis+sentinel://{LOGIN}{hosts}/{self.service}"
 
     @property
     def nodes(self) -> list[RedisServer]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 from tests.backends import link_to, soon
-from tests.servers import RedisServer, access_list
+from tests.servers import SERVICE, RedisServer, access_list
 from tests.store_steps import all_steps, new_slot
 
 from leasehold.model.errors import StoreUnavailableError
@@ -58,9 +58,9 @@ async def test_service_user_without_a_command_is_refused_something(
     with store.client() as tester:
         # So that scripts are sent as they are, too.
         tester.script_flush()
-        tester.execute_command("ACL", "SETUSER", "default", f"-{command}")
+        tester.execute_command("ACL", "SETUSER", SERVICE, f"-{command}")
         try:
             looks = warnings if command in MAY_BE_DENIED else refusals
             assert await looks(store)
         finally:
-            tester.execute_command("ACL", "SETUSER", "default", f"+{command}")
+            tester.execute_command("ACL", "SETUSER", SERVICE, f"+{command}")

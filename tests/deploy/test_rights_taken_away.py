@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 import redis
 from tests.backends import link_to
-from tests.servers import RedisServer, access_list
+from tests.servers import SERVICE, RedisServer, access_list
 from tests.store_steps import Step, all_steps, new_slot
 
 from leasehold.model.errors import StoreTrouble, StoreUnavailableError
 from leasehold.model.slot import Slot
 from leasehold.store.doctor import Doctor
 
-RULES = access_list()["leasehold"]
+RULES = access_list()[SERVICE]
 QUICK = {"+hset", "+set", "+pexpireat", "+xadd", "~lease:{*", "%R~lease:{*", "%R~booking:{*"}
 """Those that have left something half-written."""
 # A pattern is taken away whole, or for writing only.
@@ -43,11 +43,11 @@ def without(tester: redis.Redis, rule: str) -> Iterator[None]:
     """Take one rule away from the service's user for a while, or leave it reading only."""
     rules = [it for it in RULES if it != rule.removeprefix("%R")]
     rules += [rule] if rule.startswith("%R") else []
-    tester.execute_command("ACL", "SETUSER", "default", *rules)
+    tester.execute_command("ACL", "SETUSER", SERVICE, *rules)
     try:
         yield
     finally:
-        tester.execute_command("ACL", "SETUSER", "default", *RULES)
+        tester.execute_command("ACL", "SETUSER", SERVICE, *RULES)
 
 
 def dump(tester: redis.Redis, merchant: str) -> dict[str, Any]:

@@ -57,10 +57,9 @@ def test_serve_on_a_store_that_denies_config_info_and_wait_starts_with_warnings(
         with server.client() as client:
             denied = ("-config", "-info", "-wait", "-acl")
             client.execute_command(
-                "ACL", "SETUSER", "guest", "on", ">secret", "~*", "+@all", *denied
+                "ACL", "SETUSER", "guest", "on", ">guest", "~*", "+@all", *denied
             )
-        url = server.url.replace("//", "//guest:secret@")
-        with serving(REDIS_URL=url, **QUICK) as service:
+        with serving(REDIS_URL=server.url_of("guest"), **QUICK) as service:
             poll("warned", lambda: shows(service, "[!] eviction warning: unknown"))
             poll("ready", lambda: service.http("/readyz")[0] == 200)
             for name_of in ("version", "persistence", "replicas"):

@@ -10,7 +10,7 @@ import pytest
 import uvloop
 from tests.backends import Backend, Counts, link_to, real_backend
 from tests.proxy import Proxy, proxy_to
-from tests.servers import RedisServer
+from tests.servers import PROBER, RedisServer, as_prober
 
 TIMEOUT_S = 0.3
 
@@ -26,7 +26,7 @@ def pytest_asyncio_loop_factories(
 @pytest.fixture
 async def direct(valkey: RedisServer) -> AsyncIterator[Backend]:
     """The store itself, for the test's own questions."""
-    async with real_backend(valkey) as backend:
+    async with real_backend(valkey, PROBER) as backend:
         yield backend
 
 
@@ -56,7 +56,7 @@ async def through(
 ) -> AsyncIterator[Backend]:
     """Open the store through the proxy, as impatient as a test can afford."""
     impatient = {"timeout_s": TIMEOUT_S, "connect_timeout_s": TIMEOUT_S, **limits}
-    async with link_to(proxy.url, counts, **impatient) as link:
+    async with link_to(as_prober(proxy.url), counts, **impatient) as link:
         yield replace(direct, link=link)
 
 

@@ -340,10 +340,9 @@ async def test_create_lease_where_acknowledgements_are_forbidden_is_access_denie
     """Who may not ask whether replicas have a grant cannot promise it."""
     primary = servers[0]
     await redis.acl_setuser(
-        "limited", enabled=True, nopass=True, keys=["*"], commands=["+@all", denied]
+        "limited", enabled=True, passwords=["+limited"], keys=["*"], commands=["+@all", denied]
     )
-    url = primary.url.replace("redis://", "redis://limited:any@")
-    async with opened(url, redis, **ACKS) as limited:
+    async with opened(primary.url_of("limited"), redis, **ACKS) as limited:
         with pytest.raises(StoreUnavailableError) as caught:
             await limited.create_lease(await limited.slot())
         assert caught.value.trouble is StoreTrouble.ACCESS_DENIED

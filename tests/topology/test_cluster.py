@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 from tests.backends import Backend, cluster_backend, link_to, soon
 from tests.clusters import Cluster
-from tests.servers import RedisServer
+from tests.servers import RedisServer, as_prober
 from tests.topologies import ask
 
 from leasehold.model import ids
@@ -156,7 +156,7 @@ async def test_cluster_reads_everywhere_answer_for_each_primary(
 
 async def test_cluster_queue_limit_is_one_for_all_shards(shared_cluster: Cluster) -> None:
     """The limit bounds what a process holds, however many nodes it is spread over."""
-    async with link_to(shared_cluster.url, max_in_flight=30) as link:
+    async with link_to(as_prober(shared_cluster.url), max_in_flight=30) as link:
         await link.ping(soon())
         shards = shared_cluster.primaries
         nears = [keys.inventory_key(merchant_on(shared_cluster, it)) for it in shards]
@@ -176,7 +176,7 @@ async def test_cluster_has_one_connection_to_each_primary(
     """What asked for the map is closed; what serves is as many as the setting says."""
     texts = [f"{number}" for number in range(60)]
     shards = shared_cluster.primaries
-    async with link_to(shared_cluster.url) as link:
+    async with link_to(as_prober(shared_cluster.url)) as link:
         await link.ping(soon())
         before = [len(server.links()) for server in shards]
         answers = await asyncio.gather(

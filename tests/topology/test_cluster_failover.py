@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tests.backends import Counts, cluster_backend, link_to, soon
 from tests.clusters import Cluster, cluster, form
-from tests.servers import RedisServer, free_port, poll
+from tests.servers import RedisServer, as_prober, free_port, poll
 from tests.topologies import BINARIES
 from tests.topology.test_cluster import echo, merchant_on
 
@@ -87,7 +87,7 @@ async def test_cluster_without_any_node_is_no_store_until_it_is_there() -> None:
     ]
     shards = Cluster(servers)
     with ExitStack() as stack:
-        async with link_to(shards.url, **IMPATIENT) as link:
+        async with link_to(as_prober(shards.url), **IMPATIENT) as link:
             for trouble in (StoreTrouble.UNREACHABLE, StoreTrouble.CLUSTER_DOWN):
                 with pytest.raises(StoreUnavailableError) as caught:
                     await link.ping(soon())

@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 from tests.backends import Backend, Counts, link_to, real_backend, soon
 from tests.proxy import Proxy
-from tests.servers import RedisServer, running
+from tests.servers import PROBER, RedisServer, as_prober, running
 from tests.topology.conftest import TIMEOUT_S, through, until
 
 from leasehold.model.deadline import Deadline
@@ -49,7 +49,7 @@ async def test_link_commands_of_one_turn_are_written_in_one_go(direct: Backend) 
 async def test_link_more_callers_than_connections_share_them(connections: int) -> None:
     """However many callers there are, the connections are as many as the setting says."""
     with running("valkey9") as server:
-        async with link_to(server.url, connections=connections) as link:
+        async with link_to(as_prober(server.url), connections=connections) as link:
             answers = await asyncio.gather(*(echo(link, f"{number}") for number in range(500)))
             assert len(server.links()) == connections
 
@@ -326,7 +326,7 @@ async def test_link_through_a_unix_socket_is_a_link_like_any_other() -> None:
     with tempfile.TemporaryDirectory() as directory:
         socket = f"{directory}/store"
         with running("valkey9", "--unixsocket", socket):
-            async with link_to(f"unix://{socket}?db=0") as link:
+            async with link_to(f"unix://{PROBER}:{PROBER}@{socket}?db=0") as link:
                 assert await echo(link, "here") == "here"
 
 
@@ -370,7 +370,7 @@ async def test_link_of_our_own_loop_that_stood_still_breaks_no_connection(
 ) -> None:
     """Answers that came while our own loop stood still are no silence of the store."""
     loop = asyncio.get_running_loop()
-    async with link_to(valkey.url, counts, timeout_s=TIMEOUT_S) as link:
+    async with link_to(as_prober(valkey.url), counts, timeout_s=TIMEOUT_S) as link:
         await link.ping(soon())
         await asyncio.sleep(TIMEOUT_S / 2)
         soon_s = str(TIMEOUT_S * 0.8)

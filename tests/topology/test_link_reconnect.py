@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from tests.backends import Backend, Counts, link_to, real_backend, soon
 from tests.proxy import Proxy, proxy_to
-from tests.servers import running
+from tests.servers import PROBER, as_prober, running
 from tests.topology.conftest import through, until
 
 from leasehold.model.errors import StoreTrouble, StoreUnavailableError
@@ -34,7 +34,7 @@ async def test_link_cut_fifty_times_keeps_as_many_connections_as_before() -> Non
     with running("valkey9") as server:
         async with (
             proxy_to(server.port) as proxy,
-            link_to(proxy.url, counts, connections=2, retries=2) as link,
+            link_to(as_prober(proxy.url), counts, connections=2, retries=2) as link,
         ):
             for number in range(50):
                 answers = await asyncio.gather(*(echo(link, f"{n}") for n in range(10)))
@@ -56,7 +56,7 @@ async def test_link_cut_fifty_times_keeps_as_many_connections_as_before() -> Non
 async def test_link_store_that_is_gone_is_told_at_once_and_found_again() -> None:
     """Nobody waits for a store that refuses connections; the same link finds it once it is back."""
     with running("valkey9") as server:
-        async with link_to(server.url, retries=2) as link:
+        async with link_to(as_prober(server.url), retries=2) as link:
             for _ in range(2):
                 assert await echo(link, "here") == "here"
                 server.stop()
@@ -88,7 +88,7 @@ async def test_link_read_only_store_is_left_for_the_one_that_the_address_leads_t
     with running("valkey9") as old, running("valkey9") as new:
         async with (
             proxy_to(old.port) as proxy,
-            link_to(proxy.url, retries=2) as link,
+            link_to(as_prober(proxy.url), retries=2) as link,
             real_backend(new) as direct,
         ):
             backend = replace(direct, link=link)
@@ -115,7 +115,7 @@ async def test_link_store_that_stays_read_only_costs_few_connections() -> None:
     with running("valkey9") as server:
         async with (
             real_backend(server) as direct,
-            link_to(server.url, counts, retries=0) as link,
+            link_to(as_prober(server.url), counts, retries=0) as link,
         ):
             backend = replace(direct, link=link)
             command = CreateLease(await backend.slot(), "r", await backend.now_ms() + 60_000)
@@ -141,7 +141,7 @@ async def test_link_that_gets_no_second_connection_goes_on_with_the_first(
 ) -> None:
     """A store that lets no more connections in costs no calls, as long as one is open."""
     with running("valkey9") as server:
-        async with link_to(server.url, counts, connections=4, retries=3) as link:
+        async with link_to(as_prober(server.url), counts, connections=4, retries=3) as link:
             await link.ping(soon())
             with server.client() as client:
                 # This client's own, and the link's first.
@@ -154,8 +154,9 @@ async def test_link_that_gets_no_second_connection_goes_on_with_the_first(
 async def test_link_wrong_password_is_access_denied_until_it_is_right(counts: Counts) -> None:
     """A store that lets nobody in is trouble; the same link gets in once it may."""
     with running("valkey9") as server:
-        async with link_to(server.url, counts) as link, real_backend(server) as direct:
-            await direct.redis.config_set("requirepass", "secret")
+        async with link_to(as_prober(server.url), counts) as link, real_backend(server) as direct:
+            user = ("ACL", "SETUSER", PROBER, "resetpass")
+            await direct.redis.execute_command(*user, ">secret")
             assert await trouble_of(link) is StoreTrouble.ACCESS_DENIED
-            await direct.redis.config_set("requirepass", "")
+            await direct.redis.execute_command(*user, f">{PROBER}")
             assert await echo(link, "in") == "in"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import pytest
 from tests.backends import LIMITS, TERMS, Backend, link_to, real_backend, soon
 from tests.proxy import proxy_to
-from tests.servers import RedisServer, running
+from tests.servers import SERVICE, RedisServer, running
 
 from leasehold.model import ids
 from leasehold.model.booking import BookingStatus, CreateBooking, UpdateBooking
@@ -192,9 +192,9 @@ async def test_quarantine_by_a_user_who_may_keep_no_marker_refuses_nothing(
 ) -> None:
     """Where a loss cannot be noticed there is nothing to wait for; the finding says so."""
     limits = ("resetkeys", "~lease:*", "~slot:*", "~inventory:*")
-    await backend.redis.execute_command("ACL", "SETUSER", "default", *limits)
+    await backend.redis.execute_command("ACL", "SETUSER", SERVICE, *limits)
     outcome = await pod(backend).store.create_lease(await lease(backend), soon())
-    await backend.redis.execute_command("ACL", "SETUSER", "default", "~*")
+    await backend.redis.execute_command("ACL", "SETUSER", SERVICE, "~*")
     assert outcome.status == "created"
 
 

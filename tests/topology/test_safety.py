@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 from tests.backends import LIMITS, Backend, Counts, RealClock, client_of, link_to, soon
-from tests.servers import REAL_SERVERS, RedisServer, access_list, running
+from tests.servers import REAL_SERVERS, SERVICE, RedisServer, access_list, running
 
 from leasehold.model.errors import StoreUnavailableError
 from leasehold.model.finding import Finding
@@ -88,7 +88,7 @@ async def test_look_as_a_user_who_may_not_ask_warns_and_raises_nothing(
     To be denied costs no connection, or every look would renew it.
     """
     async with opened(server) as backend, link_to(server.url, counts := Counts()) as link:
-        await backend.redis.execute_command("ACL", "SETUSER", "default", *LIMITED)
+        await backend.redis.execute_command("ACL", "SETUSER", SERVICE, *LIMITED)
         wanted = replace(backend, link=link)
         monkeypatch.setattr(conversation, "_LEAST_AGE_S", 0)
         for _ in range(3):
@@ -111,18 +111,18 @@ async def test_look_as_a_user_who_lacks_commands_names_them(server: RedisServer)
     async with opened(server) as backend:
         for denied in (["pexpireat", "zadd"], ["set"]):
             without = [f"-{name}" for name in denied]
-            await backend.redis.execute_command("ACL", "SETUSER", "default", "+@all", *without)
+            await backend.redis.execute_command("ACL", "SETUSER", SERVICE, "+@all", *without)
             permissions = (await found(backend.link))["permissions"]
             assert permissions.state == "failed"
             assert {f"+{name}" for name in denied} <= set(permissions.detail.split())
             assert not await backend.redis.exists(keys.probe_key(""))
 
-        rules = [it for it in access_list()["leasehold"] if it not in {"~events:{*", "~feed"}]
-        await backend.redis.execute_command("ACL", "SETUSER", "default", *rules)
+        rules = [it for it in access_list()[SERVICE] if it not in {"~events:{*", "~feed"}]
+        await backend.redis.execute_command("ACL", "SETUSER", SERVICE, *rules)
         permissions = (await found(backend.link))["permissions"]
         assert permissions.detail == "the store's user lacks ~events:{* ~feed"
 
-        await backend.redis.execute_command("ACL", "SETUSER", "default", "-eval", "-evalsha")
+        await backend.redis.execute_command("ACL", "SETUSER", SERVICE, "-eval", "-evalsha")
         assert (await found(backend.link))["permissions"].state == "failed"
 
 
@@ -135,10 +135,9 @@ async def test_a_user_who_may_do_no_more_than_is_documented_is_served(
     async with opened(server) as backend:
         allowed = [f"+{name}" for name in documented]
         await backend.redis.execute_command(
-            "ACL", "SETUSER", "frugal", "on", "nopass", "~*", *allowed
+            "ACL", "SETUSER", "frugal", "on", ">frugal", "~*", *allowed
         )
-        url = server.url.replace("redis://", "redis://frugal:any@")
-        async with link_to(url) as link:
+        async with link_to(server.url_of("frugal")) as link:
             await link.ping(soon())
             frugal = replace(backend, link=link)
             assert (await frugal.create_lease(await frugal.slot())).expires_at_ms
@@ -228,7 +227,7 @@ async def test_marker_that_may_not_be_kept_warns(server: RedisServer) -> None:
         await backend.redis.config_set("maxmemory", "0")
 
         limits = ("resetkeys", "~lease:*", "~slot:*")
-        await backend.redis.execute_command("ACL", "SETUSER", "default", *limits)
+        await backend.redis.execute_command("ACL", "SETUSER", SERVICE, *limits)
         finding = await marker.beat(soon())
-        await backend.redis.execute_command("ACL", "SETUSER", "default", "~*")
+        await backend.redis.execute_command("ACL", "SETUSER", SERVICE, "~*")
         assert (finding.state, finding.detail[:8]) == ("warning", "unknown:")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from tests.backends import TERMS, Counts, link_to, soon
-from tests.servers import RedisServer, free_port, poll
+from tests.servers import LOGIN, PROBER, RedisServer, as_prober, free_port, poll
 from tests.service import now_ms
 from tests.topologies import BINARIES, Replicated, ask, replicated
 
@@ -124,7 +124,7 @@ async def test_sentinel_primary_made_read_only_refuses_and_breaks_nothing(
     """READONLY is a plain refusal: what else is in flight on the connection gets its answer."""
     primary, replica = group.primary, group.replicas[0]
     slot = Slot("m", "haircut", now_ms() // 1000 + 86_400, 1800)
-    async with link_to(group.url) as once:
+    async with link_to(as_prober(group.url)) as once:
         await once.ping(soon())
         ask(primary, "REPLICAOF", "127.0.0.1", replica.port)
         command = CreateLease(slot, "r", now_ms() + 9000)
@@ -142,17 +142,15 @@ async def test_sentinel_primary_made_read_only_refuses_and_breaks_nothing(
 
 async def test_sentinel_logs_in_with_users_of_their_own(group: Replicated) -> None:
     """User and password of the URL are for the store, those of the settings for the Sentinels."""
-    for server in group.servers:
-        ask(server, "ACL", "SETUSER", "app", "on", ">store-word", "~*", "&*", "+@all")
     for sentinel in group.sentinels:
         ask(sentinel, "ACL", "SETUSER", "watcher", "on", ">sentinel-word", "&*", "+@all")
-    url = group.url.replace("://", "://app:store-word@")
+    url = as_prober(group.url)
     access = Access(sentinel_username="watcher", sentinel_password="sentinel-word")
     async with link_to(url, access=access) as link:
-        assert await link.read("ACL", "WHOAMI", deadline=soon()) == "app"
+        assert await link.read("ACL", "WHOAMI", deadline=soon()) == PROBER
 
     for wrong_url, wrong_access in (
-        (url.replace("store-word", "x"), access),
+        (url.replace(f":{PROBER}@", ":x@"), access),
         (url, Access(sentinel_username="watcher", sentinel_password="x")),
     ):
         async with link_to(wrong_url, access=wrong_access) as link:
@@ -163,7 +161,7 @@ async def test_sentinel_logs_in_with_users_of_their_own(group: Replicated) -> No
 async def test_sentinel_password_from_a_file_may_change(group: Replicated, tmp_path: Path) -> None:
     """The file is read for every connection, so a new password needs no restart."""
     path = tmp_path / "password"
-    url = group.url.replace("://", "://clerk@")
+    url = group.url.replace(LOGIN, "clerk@")
     async with link_to(url, access=Access(password_file=path), retries=2) as link:
         for word in ("first", "second"):
             path.write_text(f"{word}\n")

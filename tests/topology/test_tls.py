@@ -12,7 +12,7 @@ import pytest
 from tests.backends import link_to, soon
 from tests.certificates import Authority, authority
 from tests.clusters import SLOTS
-from tests.servers import RedisServer, free_port
+from tests.servers import LOGIN, RedisServer, as_prober, free_port
 from tests.topologies import SERVICE, SentinelServer, ask
 
 from leasehold.model.errors import StoreTrouble, StoreUnavailableError
@@ -67,13 +67,13 @@ async def test_tls_server_is_trusted_by_its_authority_and_its_name(
     strange = Access(ca_file=other.ca_file, cert_file=access.cert_file, key_file=access.key_file)
     unnamed = Access(ca_file=ca.ca_file)
     with server_with_tls(ca) as (server, port):
-        assert await trouble_of(f"rediss://127.0.0.1:{port}", access) is None
+        assert await trouble_of(f"rediss://{LOGIN}127.0.0.1:{port}", access) is None
         for url, shown in (
-            (f"rediss://127.0.0.1:{port}", strange),
-            (f"rediss://localhost:{port}", access),
-            (f"rediss://127.0.0.1:{port}", unnamed),
-            (f"rediss://127.0.0.1:{server.port}", access),
-            (f"redis://127.0.0.1:{port}", access),
+            (f"rediss://{LOGIN}127.0.0.1:{port}", strange),
+            (f"rediss://{LOGIN}localhost:{port}", access),
+            (f"rediss://{LOGIN}127.0.0.1:{port}", unnamed),
+            (f"rediss://{LOGIN}127.0.0.1:{server.port}", access),
+            (f"redis://{LOGIN}127.0.0.1:{port}", access),
         ):
             assert await trouble_of(url, shown) is StoreTrouble.UNREACHABLE
 
@@ -83,7 +83,8 @@ async def test_tls_many_commands_share_a_connection_that_breaks_and_comes_back(
 ) -> None:
     """The link is the same one behind TLS: in one go, in order, and again after a restart."""
     with server_with_tls(ca) as (server, port):
-        async with link_to(f"rediss://127.0.0.1:{port}", access=access, retries=5) as link:
+        url = as_prober(f"rediss://{LOGIN}127.0.0.1:{port}")
+        async with link_to(url, access=access, retries=5) as link:
             for _ in range(2):
                 texts = [f"{number}" * 100 for number in range(300)]
                 asked = (link.read("ECHO", text, deadline=soon()) for text in texts)
@@ -97,7 +98,7 @@ async def test_tls_cluster_is_mapped_and_asked_by_tls(ca: Authority, access: Acc
     """The nodes that a cluster names are reached by TLS as well."""
     with server_with_tls(ca, "--cluster-enabled", "yes", "--tls-cluster", "yes") as (server, port):
         ask(server, "CLUSTER", "ADDSLOTSRANGE", 0, SLOTS - 1)
-        url = f"rediss+cluster://127.0.0.1:{port}"
+        url = f"rediss+cluster://{LOGIN}127.0.0.1:{port}"
         async with link_to(url, access=access) as link:
             async with asyncio.timeout(20):
                 while await trouble_of(url, access):
@@ -118,7 +119,7 @@ async def test_tls_sentinel_and_its_primary_are_asked_by_tls(ca: Authority, acce
         # One Sentinel is asked, so one has to be enough.
         stack.enter_context(watcher)
         ask(watcher, "SENTINEL", "SET", SERVICE, "quorum", 1)
-        url = f"rediss+sentinel://127.0.0.1:{watcher_port}/{SERVICE}"
+        url = f"rediss+sentinel://{LOGIN}127.0.0.1:{watcher_port}/{SERVICE}"
         async with asyncio.timeout(20):
             while await trouble_of(url, access):
                 await asyncio.sleep(0.02)

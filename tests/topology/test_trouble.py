@@ -11,7 +11,7 @@ import pytest
 import redis
 from tests.backends import EVENTFUL, Backend, RealClock, client_of, link_to, soon
 from tests.events import kinds, read_events
-from tests.servers import REAL_SERVERS, RedisServer, poll, running
+from tests.servers import REAL_SERVERS, SERVICE, RedisServer, poll, running
 
 from leasehold.model import ids
 from leasehold.model.booking import BookingStatus, CreateBooking, UpdateBooking
@@ -264,17 +264,14 @@ async def is_busy(backend: Backend) -> bool:
 async def test_access_denied(server: RedisServer, backend: Backend) -> None:
     """A server that wants a password, or a user without the permission, is trouble of the store."""
     wanted = await command(backend)
-    await backend.redis.execute_command("ACL", "SETUSER", "default", "-evalsha", "-eval")
+    await backend.redis.execute_command("ACL", "SETUSER", SERVICE, "-evalsha", "-eval")
     assert await trouble_of(backend, wanted) is StoreTrouble.ACCESS_DENIED
 
-    await backend.redis.execute_command(
-        "ACL", "SETUSER", "default", "+@all", ">secret", "resetpass"
-    )
-    await backend.redis.config_set("requirepass", "secret")
+    await backend.redis.execute_command("ACL", "SETUSER", SERVICE, "+@all", f"<{SERVICE}")
     async with opened(server) as fresh:
         assert await trouble_of(fresh, wanted) is StoreTrouble.ACCESS_DENIED
 
-    await backend.redis.config_set("requirepass", "")
+    await backend.redis.execute_command("ACL", "SETUSER", SERVICE, f">{SERVICE}")
     assert await grants(backend, wanted)
 
 
