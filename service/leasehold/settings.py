@@ -84,7 +84,11 @@ class Settings(ListenerSettings):
         4096, 1, 1_000_000, "Most commands that wait for the store at a time; more are refused."
     )
     replica_acks: int = count(
-        0, 0, 16, "Replicas that must have a lease or booking before a caller is told of it."
+        0,
+        0,
+        16,
+        "Replicas that must have a lease or booking before its caller does;"
+        " unless all of them, a failover may lose it.",
     )
     replica_ack_timeout_s: Seconds = seconds(0.5, 0.01, 60, "Longest wait for them.")
     call_timeout_s: Seconds = seconds(

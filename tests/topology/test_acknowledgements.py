@@ -11,7 +11,7 @@ import pytest
 from redis.asyncio import ConnectionPool, Redis
 from tests.backends import LIMITS, Backend, Counts, RealClock, client_of, link_to, soon
 from tests.servers import RedisServer, poll, running
-from tests.topologies import ask, info
+from tests.topologies import ask, has_replicas, info
 
 from leasehold.model import ids
 from leasehold.model.booking import (
@@ -369,6 +369,30 @@ async def test_winners_after_a_failover_that_lost_a_grant(
         won.append(await is_granted(lambda: later.create_lease(slot, "second")))
 
     assert won.count(True) == 2 - acks
+
+
+@pytest.mark.parametrize("acks", [1, 2])
+async def test_winners_after_a_failover_to_a_replica_that_did_not_acknowledge(
+    servers: Servers, redis: Redis, acks: int
+) -> None:
+    """One acknowledgement of two lets two callers hold the slot; with both there is one."""
+    primary, _ = servers
+    limits = {**ACKS, "replica_acks": acks}
+    won = []
+    with running(primary.name, "--replicaof", f"127.0.0.1 {primary.port}") as other:
+        poll("both follow", lambda: has_replicas(primary, 2))
+        async with opened(primary.url, redis, **limits) as backend:
+            slot = await backend.slot()
+            cut_off(other)
+            won.append(await is_granted(lambda: backend.create_lease(slot, "first")))
+        primary.stop()
+        ask(other, "REPLICAOF", "NO", "ONE")
+
+        async with client_of(other.tester_url) as promoted, opened(other.url, promoted) as later:
+            again = replace(later, merchant=backend.merchant)
+            won.append(await is_granted(lambda: again.create_lease(slot, "second")))
+
+    assert won.count(True) == 3 - acks
 
 
 async def is_granted(ask_for_lease: Callable[[], Awaitable[object]]) -> bool:
