@@ -14,8 +14,8 @@ from tests.service import now_ms
 from leasehold.model import ids
 from leasehold.model.errors import StoreTrouble, StoreUnavailableError
 from leasehold.model.lease import CreateLeaseStatus
+from leasehold.model.operators import LeaseState
 from leasehold.model.slot import Slot
-from leasehold.store import keys
 from leasehold.store.topology import open_link
 
 if not hasattr(resource, "prlimit"):
@@ -81,12 +81,12 @@ async def hold(backend: Backend, number: int) -> CreateLeaseStatus:
 async def check_all_is_there(backend: Backend, answered: int) -> None:
     """Every lease that was answered has its spot."""
     await backend.redis.connection_pool.disconnect()
-    slots = await backend.redis.keys("slot:*")
-    assert len(slots) >= answered
+    leases = backend.leases()
     for number in range(answered):
-        record = keys.lease_key(backend.merchant, ids.lease_suffix(f"r-{number}"))
-        slot, spot = await backend.redis.hmget(record, "slot", "spot")
-        assert f"slot:{{{backend.merchant}}}:{slot}#{spot}" in slots
+        lease_id = ids.Reference(backend.merchant, ids.lease_suffix(f"r-{number}"))
+        found = await leases.get_lease(lease_id, soon())
+        assert found
+        assert found.state is LeaseState.HELD
 
 
 async def test_full_disk_with_everysec_refuses_until_there_is_room(store: LimitedStore) -> None:
@@ -154,7 +154,7 @@ def test_guarantees_ask_for_what_is_deployed() -> None:
     lines = (DEPLOY / "redis" / "redis.conf").read_text().splitlines()
     deployed = dict(line.split(" ", 1) for line in lines if re.match(r"[a-z]", line))
 
-    wanted = dict(match.groups() for match in asked if match)
+    wanted = {match[1]: match[2] for match in asked if match}
     assert {name: deployed.get(name, value) for name, value in wanted.items()} == wanted
     assert {"maxmemory-policy", "appendonly", "appendfsync"} <= set(wanted) & set(deployed)
     assert "stop-writes-on-bgsave-error" in wanted
