@@ -24,9 +24,8 @@ local attempts = {
   {'PEXPIRE', probe_key, '1000'},
   {'HGET', probe_key, 'f'},
   {'HMGET', probe_key, 'f'},
-  {'HGETALL', probe_key},
-  {'HKEYS', probe_key},
   {'HLEN', probe_key},
+  {'HSCAN', probe_key, '0'},
   {'HEXISTS', probe_key, 'f'},
   {'HSET', probe_key, 'f', '1'},
   {'HSETNX', probe_key, 'f', '1'},
@@ -41,6 +40,7 @@ local attempts = {
   {'XLEN', probe_key},
   {'XRANGE', probe_key, '-', '+'},
   {'PEXPIREAT', probe_key, '1'},
+  {'UNLINK', probe_key},
   {'DEL', probe_key},
 }
 local function refusal_of(...)

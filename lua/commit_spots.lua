@@ -1,149 +1,151 @@
--- commit_spots: the inventory of one merchant and UTC day is what was staged for it; or nothing has changed.
--- KEYS[1]  spots_key      hash  the inventory of that day: spots, and the highest number ever, of each slot
--- KEYS[2]  stage_key      hash  the slots that are listed: spots in total, spots open, place in the import, of each
+-- commit_spots: some slots of a merchant's UTC day are what was staged for them; one step of a commit.
+-- KEYS[1]  spots_key      hash  the inventory of that day: spots, and the highest number in use, of each slot
+-- KEYS[2]  stage_key      hash  the slots that are listed: spots in total, spots open, place in the import, of each, after
+--                               a < where the numbers only bound the slot; and how many slots are gone so far
 -- KEYS[3]  inventory_key  hash  what is known of the merchant's inventory
 -- ARGV[1]  day              string   of the UTC calendar, 2026-12-01
 -- ARGV[2]  staged_slots     integer  how many slots were staged, perhaps none
 -- ARGV[3]  generated_at_ms  integer  when the feed was made, epoch ms
 -- ARGV[4]  keep_until_ms    integer  when the inventory of that day ends, epoch ms
--- ARGV[5]  scopes           string   a line for each: service, first start, end of starts, duration, staff, room, party
---                                    size, as in slot keys; * for any. What is in none of these stays as it is
--- ARGV[6]  slot_prefix      string   what precedes the slot in the slot keys of this merchant
--- ARGV[7]  booking_prefix   string   what precedes the suffix in the booking keys of this merchant
--- ARGV[8]  repeat_ms        integer  how long the stage stays, in case that this is sent again
+-- ARGV[5]  step             string   lower: numbers only fall; close: and what is not listed is gone; open: and numbers
+--                                    rise and slots are added
+-- ARGV[6]  slots            string   a line for each slot that the feed speaks of; at most 100
+-- ARGV[7]  slot_prefix      string   what precedes the slot in the slot keys of this merchant
+-- ARGV[8]  booking_prefix   string   what precedes the suffix in the booking keys of this merchant
+-- ARGV[9]  repeat_ms        integer  how long the stage outlives the last call
 -- Returns {status, ...} in order of precedence:
---   day_over                      that day's inventory has ended
---   older_feed                    the day is known from a feed that was made later
---   stage_incomplete              not all that was staged is there any more
---   committed         removed     the listed slots are there, and no others in the scopes; so many are gone
--- Keeps: nobody sees half a day; a slot has no more spots than the feed says in total, nor than it says are open beside
+--   day_over                        that day's inventory has ended
+--   older_feed                      the day is known from a feed that was made later
+--   dropped                         the inventory was dropped meanwhile
+--   stage_incomplete                not all that was staged is there any more
+--   committed         done removed  the first so many of the slots are as the feed says; so many of the day are gone so far
+-- Keeps: a slot changes in one step; it has no more spots than the feed says in total, nor than it says are open beside
 -- the standing bookings made before; a slot that is gone or shrunk still counts who is on it.
--- Cost: one read a slot that is listed or there. One MGET of N keys for a slot with N spots that is gone, or whose open
--- spots are fewer than its spots, and one HGET for each booking on those.
--- Rights: TIME; HGETALL HDEL HSET PEXPIREAT spots; HGETALL HLEN PEXPIRE stage; HGETALL PTTL HDEL HSET PEXPIREAT inventory;
---   MGET slot; HGET booking.
+-- Cost: at most 1500 fields and keys are read, or as many as one slot with 1000 spots needs: 2000. A slot is two fields; a
+-- number above its spots that it once had is a key; where spots are not open, each spot is a key, and each booking a field.
+-- Rights: TIME; HMGET HDEL HSET PEXPIREAT spots; HMGET HLEN HINCRBY PEXPIRE stage; HMGET HDEL HSET inventory; MGET slot;
+--   HGET booking; EXISTS DEL full.
 -- Promises: nothing.
--- Repeatable: yes. The stage stays for a while.
+-- Repeatable: yes. The numbers do not depend on what they were, and what is gone is counted once.
 
 --@include now_ms
 --@include format_ms
---@include require_rights
+--@include each_line
+--@include read_fields
 --@include read_owners
---@include find_tombstone
+--@include require_rights
+--@include close_slot
+--@include highest_in_use
+--@include find_full_hint
 --@include write_fields
 
 local spots_key = KEYS[1]
 local stage_key = KEYS[2]
 local inventory_key = KEYS[3]
 local day = ARGV[1]
-local staged_slots = ARGV[2]
+local staged_slots = tonumber(ARGV[2])
 local generated_at_ms = tonumber(ARGV[3])
 local keep_until_ms = tonumber(ARGV[4])
-local scopes = ARGV[5]
-local slot_prefix = ARGV[6]
-local booking_prefix = ARGV[7]
-local repeat_ms = ARGV[8]
+local step = ARGV[5]
+local slots = ARGV[6]
+local slot_prefix = ARGV[7]
+local booking_prefix = ARGV[8]
+local repeat_ms = ARGV[9]
 
 local now = now_ms()
 
-local function hash(key)
-  local flat, fields = redis.call('HGETALL', key), {}
-  for i = 1, #flat, 2 do
-    fields[flat[i]] = flat[i + 1]
-  end
-  return fields
-end
-
-local inventory = hash(inventory_key)
-local known_from_ms = tonumber((inventory['day:' .. day] or '0'):match('^%d+'))
+local known = redis.call('HMGET', inventory_key, 'day:' .. day, 'dropping')
+local known_from_ms = tonumber((known[1] or '0'):match('^%d+'))
 if keep_until_ms <= now then
   return {'day_over'}
 elseif known_from_ms > generated_at_ms then
   return {'older_feed'}
-elseif redis.call('HLEN', stage_key) ~= tonumber(staged_slots) then
+elseif known_from_ms < generated_at_ms or known[2] then
+  return {'dropped'}
+elseif redis.call('HLEN', stage_key) ~= staged_slots + 1 then
   return {'stage_incomplete'}
 end
 
-local function is_in_scope(slot)
-  local service, start, duration, staff, room, party_size =
-    slot:match('^([^:]*):([^/]*)/([^:]*):([^:]*):([^:]*):(%d+)$')
-  local function agrees(wanted, found)
-    return wanted == '*' or wanted == found
-  end
-  for of, from, to, long, by, at, for_so_many in
-    scopes:gmatch('(%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+)\n') do
-    -- Times in UTC stand in the order of their letters.
-    if agrees(of, service) and (from == '*' or from <= start) and (to == '*' or start < to)
-        and agrees(long, duration) and agrees(by, staff) and agrees(at, room)
-        and agrees(for_so_many, party_size) then
-      return true
-    end
-  end
-  return false
-end
-
 -- The feed counted bookings that were made before it among the spots that are not open; ours would count them again.
+-- Returns how many these are, and the highest number in use.
 local function count_booked_before(spot_stem, highest)
-  local count = 0
-  for _, owner in ipairs(read_owners(spot_stem, highest)) do
+  local count, in_use = 0, 0
+  for spot, owner in ipairs(read_owners(spot_stem, highest)) do
     local booking = owner and owner:match('^booking (%w+)')
     local taken_at_ms = booking and redis.call('HGET', booking_prefix .. booking, 'taken_at_ms')
     if taken_at_ms and tonumber(taken_at_ms) <= generated_at_ms then
       count = count + 1
     end
+    in_use = owner and spot or in_use
   end
-  return count
+  return count, in_use
 end
 
-local stored, staged = hash(spots_key), hash(stage_key)
-local gone, kept, about_inventory, removed = {}, {}, {}, 0
-for slot, entry in pairs(stored) do
-  if not staged[slot] and is_in_scope(slot) then
-    local spots, highest = entry:match('^(%d+) (%d+)$')
-    local tombstone = find_tombstone(slot_prefix .. slot .. '#', tonumber(highest))
-    if tombstone then
-      kept[#kept + 1], kept[#kept + 2] = slot, tombstone
+local names = each_line(slots)
+local stored, staged = read_fields(spots_key, names), read_fields(stage_key, names)
+local gone, kept, full_keys, services, removed, done, cost = {}, {}, {}, {}, 0, 0, 0
+for place, slot in ipairs(names) do
+  local spot_stem, entry, listed = slot_prefix .. slot .. '#', stored[place], staged[place]
+  local bound, total, open = (listed or ' 0 0'):match('^(.-)(%d+) (%d+)')
+  local before, highest = (entry or '0 0'):match('^(%d+) (%d+)$')
+  local spots, spots_before, open_spots = tonumber(total), tonumber(before), tonumber(open)
+  highest = tonumber(highest)
+  local reads = 8 + (open_spots < spots and 2 * math.max(highest, spots) or math.max(0, highest - spots))
+  if done > 0 and cost + reads > 1500 then
+    break
+  end
+  done, cost = done + 1, cost + reads
+  if entry and not listed and step ~= 'lower' then
+    local rest = close_slot(spot_stem, highest)
+    if rest then
+      kept[#kept + 1], kept[#kept + 2] = slot, rest
     else
       gone[#gone + 1] = slot
     end
-    removed = removed + (spots == '0' and 0 or 1)
-  end
-end
-for slot, entry in pairs(staged) do
-  local total, open = entry:match('^(%d+) (%d+)')
-  local spots, open_spots = tonumber(total), tonumber(open)
-  local highest = tonumber((stored[slot] or '0 0'):match('%d+$'))
-  if open_spots < spots then
-    local booked = count_booked_before(slot_prefix .. slot .. '#', math.max(highest, spots))
-    spots = math.min(spots, open_spots + booked)
-  end
-  kept[#kept + 1], kept[#kept + 2] = slot, spots .. ' ' .. math.max(highest, spots)
-  local service = 'service:' .. slot:match('^[^:]*')
-  if tonumber(inventory[service] or '0') < keep_until_ms then
-    inventory[service] = format_ms(keep_until_ms)
-    about_inventory[#about_inventory + 1], about_inventory[#about_inventory + 2] = service, inventory[service]
+    removed = removed + (spots_before == 0 and 0 or 1)
+  elseif listed and (entry or step == 'open' and bound == '') then
+    local booked, in_use
+    if open_spots < spots then
+      booked, in_use = count_booked_before(spot_stem, math.max(highest, spots))
+      spots = math.min(spots, open_spots + booked)
+    end
+    if bound == '<' then
+      spots = math.min(spots, spots_before)
+    end
+    if step == 'open' or spots < spots_before then
+      highest = in_use and math.max(spots, in_use) or highest_in_use(spot_stem, spots, highest)
+      kept[#kept + 1], kept[#kept + 2] = slot, spots .. ' ' .. highest
+    end
+    if step == 'open' then
+      services['service:' .. slot:match('^[^:]*')] = true
+    end
+    if spots > spots_before then
+      local full_key, is_full = find_full_hint(slot_prefix, slot, highest)
+      full_keys[#full_keys + 1] = is_full and full_key or nil
+    end
   end
 end
 
-local over = {}
-for field, value in pairs(inventory) do
-  if field ~= 'v' and tonumber(value:match('%d+$')) <= now then
-    over[#over + 1] = field
+local service_fields, about_services = {}, {}
+for service in pairs(services) do
+  service_fields[#service_fields + 1] = service
+end
+for place, until_ms in ipairs(read_fields(inventory_key, service_fields)) do
+  if tonumber(until_ms or '0') < keep_until_ms then
+    about_services[#about_services + 1] = service_fields[place]
+    about_services[#about_services + 1] = format_ms(keep_until_ms)
   end
 end
-about_inventory[#about_inventory + 1], about_inventory[#about_inventory + 2] = 'v', '1'
-about_inventory[#about_inventory + 1], about_inventory[#about_inventory + 2] =
-  'day:' .. day, format_ms(generated_at_ms) .. ' ' .. format_ms(keep_until_ms)
-local inventory_remaining_ms = redis.call('PTTL', inventory_key)
 
 require_rights(spots_key, 'HDEL', 'HSET', 'PEXPIREAT')
-require_rights(inventory_key, 'HDEL', 'HSET', 'PEXPIREAT')
-require_rights(stage_key, 'PEXPIRE')
+require_rights(inventory_key, 'HDEL', 'HSET')
+require_rights(stage_key, 'HINCRBY', 'PEXPIRE')
+if #full_keys > 0 then
+  redis.call('DEL', unpack(full_keys))
+end
 write_fields(spots_key, gone, kept)
 redis.call('PEXPIREAT', spots_key, format_ms(keep_until_ms))
-write_fields(inventory_key, over, about_inventory)
-if inventory_remaining_ms < keep_until_ms - now then
-  redis.call('PEXPIREAT', inventory_key, format_ms(keep_until_ms))
-end
+write_fields(inventory_key, {}, about_services)
+local removed_so_far = redis.call('HINCRBY', stage_key, 'removed', removed)
 redis.call('PEXPIRE', stage_key, repeat_ms)
-return {'committed', removed}
+return {'committed', done, removed_so_far}

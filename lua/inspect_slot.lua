@@ -7,9 +7,9 @@
 --   merchant_unknown                               the inventory does not know the merchant
 --   service_unknown                                the inventory does not know this service of the merchant
 --   slot_unknown                                   the inventory does not have the slot
---   inspected         now spots ends_at_ms owners  the number of its spots; of each number that it ever had end and owner
+--   inspected         now spots ends_at_ms owners  the number of its spots; of each number, and of higher ones in use, end and owner
 -- Keeps: all spots are told of one instant.
--- Cost: two reads for each number that the slot ever had.
+-- Cost: two reads for each number that the slot has, or that was in use when a feed lowered it.
 -- Rights: TIME; EXISTS HEXISTS inventory; HGET spots; MGET PTTL slot.
 -- Promises: nothing.
 -- Repeatable: yes. It writes nothing.

@@ -1,7 +1,7 @@
 """The inventory in plain Python: what a feed makes of it."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Container, Iterable
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from leasehold.model.inventory import Availability, FeedItem, Scope
@@ -26,7 +26,7 @@ class ReferenceInventory:
 
     retention_ms: int
     found: dict[Slot, tuple[int, int]] = field(default_factory=dict)
-    """The spots of a slot, and the highest number that it ever had."""
+    """The spots of a slot, and the highest number that it has, or that is in use since it had."""
     days: dict[Day, int] = field(default_factory=dict)
     """When the feed was made that a day is known from, in epoch milliseconds."""
     services: dict[tuple[str, str], int] = field(default_factory=dict)
@@ -54,58 +54,79 @@ class ReferenceInventory:
         self.found = {s: it for s, it in self.found.items() if now_ms <= self.end_of(day_of(s))}
 
     def replace(
-        self, store: "ReferenceStore", items: Iterable[FeedItem], generated_at_ms: int
+        self,
+        store: "ReferenceStore",
+        items: Iterable[FeedItem],
+        generated_at_ms: int,
+        only_lower: Container[str] = (),
     ) -> None:
-        """Take a feed, each merchant's day for itself."""
+        """Take a feed, each merchant's day for itself; of some merchants only lower numbers."""
         scopes: list[Scope] = []
-        listed: dict[Slot, tuple[int, int]] = {}
+        listed: dict[Slot, Availability] = {}
         for item in items:
             if isinstance(item, Scope):
                 scopes.append(item)
             elif isinstance(item, Availability):
                 for slot, total, spots_open in item.slots():
-                    listed.setdefault(slot, (total, spots_open))
-        known = {day_of(slot) for slot in listed} | set(self.days)
+                    listed.setdefault(
+                        slot, replace(item, slot=slot, spots_total=total, spots_open=spots_open)
+                    )
+        named = {day_of(slot) for slot in listed}
+        known = {day for day in named if day[0] not in only_lower} | set(self.days)
         for day in sorted(known):
             of_day = [scope for scope in scopes if scope.merchant_id == day[0]]
             is_spoken_of = any(
                 scope.meets(day[1] * DAY_MS // 1000, (day[1] + 1) * DAY_MS // 1000)
                 for scope in of_day
             )
-            if is_spoken_of and self.days.get(day, 0) <= generated_at_ms:
-                self._replace_day(store, day, of_day, listed, generated_at_ms)
+            is_newer = self.days.get(day, 0) <= generated_at_ms
+            if is_spoken_of and is_newer and self.end_of(day) > store.now_ms:
+                only_lowers = day[0] in only_lower
+                if not only_lowers:
+                    self._remove(store, day, of_day, listed)
+                for slot, said in listed.items():
+                    if day_of(slot) == day:
+                        self._set(store, said, generated_at_ms, only_lowers=only_lowers)
+                self.days[day] = generated_at_ms
 
-    def _replace_day(
-        self,
-        store: "ReferenceStore",
-        day: Day,
-        scopes: list[Scope],
-        listed: dict[Slot, tuple[int, int]],
-        generated_at_ms: int,
+    def _remove(
+        self, store: "ReferenceStore", day: Day, scopes: list[Scope], listed: Container[Slot]
     ) -> None:
-        if self.end_of(day) <= store.now_ms:
-            return
         for slot in [slot for slot in self.found if day_of(slot) == day and slot not in listed]:
             if any(scope.has(slot) for scope in scopes):
                 _, highest = self.found.pop(slot)
-                if _owners(store, slot, highest, lambda _: True):
-                    self.found[slot] = (0, highest)
-        for slot, (total, spots_open) in listed.items():
-            if day_of(slot) == day:
-                _, highest = self.spots(slot)
-                spots = total
-                if spots_open < total:
-                    booked = _owners(
-                        store,
-                        slot,
-                        max(highest, total),
-                        _booked_before(store, slot, generated_at_ms),
-                    )
-                    spots = min(total, spots_open + booked)
-                self.found[slot] = (spots, max(highest, spots))
-                name = (slot.merchant_id, slot.service_id)
-                self.services[name] = max(self.services.get(name, 0), self.end_of(day))
-        self.days[day] = generated_at_ms
+                in_use = _highest_in_use(store, slot, highest)
+                if in_use:
+                    self.found[slot] = (0, in_use)
+
+    def _set(
+        self,
+        store: "ReferenceStore",
+        said: Availability,
+        generated_at_ms: int,
+        *,
+        only_lowers: bool,
+    ) -> None:
+        slot, total = said.slot, said.spots_total
+        before, highest = self.spots(slot)
+        spots = total
+        if said.spots_open < total:
+            counts = _booked_before(store, slot, generated_at_ms)
+            booked = _owners(store, slot, max(highest, total), counts)
+            spots = min(total, said.spots_open + booked)
+        if only_lowers or said.is_ceiling:
+            spots = min(spots, before)
+            if slot not in self.found or (only_lowers and spots == before):
+                return
+        self.found[slot] = (spots, max(spots, _highest_in_use(store, slot, max(highest, total))))
+        name = (slot.merchant_id, slot.service_id)
+        if not only_lowers:
+            self.services[name] = max(self.services.get(name, 0), self.end_of(day_of(slot)))
+
+
+def _highest_in_use(store: "ReferenceStore", slot: Slot, highest: int) -> int:
+    numbers = (n for n in range(highest, 0, -1) if store.owners.get((slot, n)))
+    return next(numbers, 0)
 
 
 def _owners(

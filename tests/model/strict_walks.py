@@ -1,7 +1,7 @@
 """Walks with an inventory: capacities rise, fall, and slots come and go while others hold them."""
 
 from hypothesis import strategies as st
-from tests.model.walks import SLOTS, Draw, FakeWalk, Key, RealWalk, Walk
+from tests.model.walks import ELSEWHERE, HERE, SLOTS, Draw, FakeWalk, Key, RealWalk, Walk
 from tests.reference_inventory import ReferenceInventory, day_of
 
 from leasehold.model.inventory import Availability, FeedItem, Scope
@@ -22,7 +22,7 @@ class StrictWalk(Walk):
         super().start()
         self.inventory = self.backend.inventory(self.terms)
         self.reference.inventory = ReferenceInventory(self.terms.retention_ms)
-        self.load([(name, 2, 2) for name in SLOTS if name != "elsewhere"], (), 0)
+        self.load([(name, 2, 2, False) for name in SLOTS if name != "elsewhere"], (), 0, set())
 
     def do_feed(self, draw: Draw) -> None:
         """Load a feed: of everybody, or of what some restriction speaks of."""
@@ -30,12 +30,20 @@ class StrictWalk(Walk):
         listed = []
         for name in names:
             total = draw(st.sampled_from(CAPACITIES))
-            listed.append((name, total, min(total, draw(st.sampled_from((0, 1, 20, 20))))))
+            is_bound = draw(st.sampled_from((False, False, False, True)))
+            listed.append(
+                (name, total, min(total, draw(st.sampled_from((0, 1, 20, 20)))), is_bound)
+            )
         limits = draw(st.sampled_from(((), ("soon",), ("later",), ("soon", "later", "elsewhere"))))
-        self.load(listed, limits, draw(st.sampled_from(self.feed_age_ms)))
+        only_lower = set(draw(st.sampled_from(((), (), (), (HERE,), (HERE, ELSEWHERE)))))
+        self.load(listed, limits, draw(st.sampled_from(self.feed_age_ms)), only_lower)
 
     def load(
-        self, listed: list[tuple[str, int, int]], limits: tuple[str, ...], age_ms: int
+        self,
+        listed: list[tuple[str, int, int, bool]],
+        limits: tuple[str, ...],
+        age_ms: int,
+        only_lower: set[str],
     ) -> None:
         """Load slots, complete for the starts of some, or for their merchants."""
         slots = {name: self.slot(name) for name in SLOTS}
@@ -45,8 +53,8 @@ class StrictWalk(Walk):
         ] or sorted({Scope(slots[name].merchant_id) for name, *_ in listed}, key=str)
         items: list[FeedItem] = [*scopes]
         items += [
-            Availability("somewhere", slots[name], total, spots_open)
-            for name, total, spots_open in listed
+            Availability("somewhere", slots[name], total, spots_open, is_ceiling=is_bound)
+            for name, total, spots_open, is_bound in listed
             if any(scope.has(slots[name]) for scope in scopes)
         ]
         if not scopes:
@@ -54,10 +62,11 @@ class StrictWalk(Walk):
         self.settle()
         generated_at_ms = self.reference.now_ms - age_ms
         staged = self.run(self.inventory.stage(items, lambda _: None))
+        staged.only_lower = only_lower
         self.run(self.inventory.commit(staged, generated_at_ms, lambda *_: None))
         self.reference.forget_what_has_ended()
         assert self.reference.inventory
-        self.reference.inventory.replace(self.reference, items, generated_at_ms)
+        self.reference.inventory.replace(self.reference, items, generated_at_ms, only_lower)
         self.count("feed")
         if self.was_slow():
             self.tally["started over"] += 1

@@ -22,7 +22,6 @@ from leasehold.feed.members import ENTRY
 from leasehold.model.inventory import Availability, Scope
 from leasehold.model.slot import Slot
 from leasehold.store import keys
-from leasehold.store.redis_inventory import _scope_line
 
 LAST_SECOND = 253_402_300_799
 
@@ -305,7 +304,7 @@ def test_entry_of_anything_is_a_fault_or_can_be_stored(
         if isinstance(item, Availability):
             assert all(keys.slot_text(slot) for slot, *_ in item.slots())
         elif isinstance(item, Scope):
-            assert _scope_line(item)
+            assert item.merchant_id
         else:
             assert item.reason
     places = [item.place for item in items if not isinstance(item, Scope)]

@@ -45,7 +45,7 @@ def load(
         bool, typer.Option("--strict", help="Take nothing when any entry is at fault.")
     ] = False,
 ) -> None:
-    """Make the inventory what a feed says, each merchant's day in one step.
+    """Make the inventory what a feed says, slot by slot; what closes comes first.
 
     Exit code 0: all of it; 1: but for what is reported; 2: nothing of it; 3: no answer.
     """

@@ -128,10 +128,11 @@ class FeedError(Exception):
 
 
 class CommitStatus(StrEnum):
-    """Every answer to the commit of one merchant's day, in order of precedence."""
+    """Every answer to a step of the commit of one merchant's day, in order of precedence."""
 
     DAY_OVER = "day_over"
     OLDER_FEED = "older_feed"
+    DROPPED = "dropped"
     STAGE_INCOMPLETE = "stage_incomplete"
     COMMITTED = "committed"
 
@@ -206,7 +207,7 @@ class InventoryStore(Protocol):
     async def commit(
         self, staged: Staged, generated_at_ms: int | None, progress: Callable[[int, int], None]
     ) -> Committed:
-        """Make the inventory what has been staged, each merchant's day in one step.
+        """Make the inventory what has been staged, each slot in one step; what closes comes first.
 
         Without ``generated_at_ms`` that is true now, by the store's clock. ``progress`` is told
         how many days are done, of how many. Raises FeedError when nothing of it can be taken.

@@ -1,15 +1,11 @@
-"""The inventory on Redis: a feed is staged, and committed one merchant's day at a time."""
+"""The inventory on Redis: a feed is staged, and committed slot by slot."""
 
 import asyncio
 import uuid
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
 
-from leasehold.model.deadline import Deadline
-from leasehold.model.ids import decode_id, encode_id
+from leasehold.model.ids import decode_id
 from leasehold.model.inventory import (
     Availability,
     CommitStatus,
@@ -23,18 +19,19 @@ from leasehold.model.inventory import (
     Staged,
 )
 from leasehold.store import keys, scripts
+from leasehold.store.hash_pages import read_hash
+from leasehold.store.inventory_steps import DAY_MS, Day, InventorySteps, deadline, start_ms
 from leasehold.store.link import Link
 
-_DAY_MS = 86_400_000
 _BATCH_SLOTS = 2000
 # So few and so small that nobody who asks for a lease meanwhile waits long behind them.
 _CHUNK_SLOTS = 100
 _AT_ONCE = 4
-_CALL_TIMEOUT_S = 30
 _STAGE_KEEP_MS = 3_600_000
 _LONGEST_AHEAD_MS = 3_600_000
 _MOST_FAULTS = 100
-# Every stored slot of a day is held against each of them, while nobody else is served.
+_FIELDS_AT_ONCE = 100
+# Every stored slot of a day is held against each of them.
 _MOST_SCOPES = 100
 
 
@@ -43,10 +40,8 @@ class RedisInventory:
 
     def __init__(self, link: Link, retention_ms: int) -> None:
         self._link = link
-        self._retention_ms = retention_ms
+        self._steps = InventorySteps(link, retention_ms)
         self._stage_spots = scripts.load("stage_spots")
-        self._commit_spots = scripts.load("commit_spots")
-        self._drop_inventory = scripts.load("drop_inventory")
         self._note_feed = scripts.load("note_feed")
         self._forget_feed = scripts.load("forget_feed")
 
@@ -83,7 +78,7 @@ class RedisInventory:
     async def commit(
         self, staged: Staged, generated_at_ms: int | None, progress: Callable[[int, int], None]
     ) -> Committed:
-        """Make the inventory what has been staged; see lua/commit_spots.lua.
+        """Make the inventory what has been staged; see lua/begin_commit.lua and commit_spots.lua.
 
         Raises FeedError when the feed says nothing, comes from the future, or restricts to too
         many things; nothing has changed then. Raises it as well when what was staged has ended
@@ -95,10 +90,10 @@ class RedisInventory:
             raise FeedError("The feed lists no slots and restricts to nothing.")
         if generated_at_ms > now_ms + _LONGEST_AHEAD_MS:
             raise FeedError("The feed says that it was made in the future (generation_timestamp).")
-        committed, last_day, wanted = Committed(), "", await self._days_of(staged)
+        committed, last_day, wanted = Committed(), "", await self._days_of(staged, now_ms)
         for first in range(0, len(wanted), _AT_ONCE):
             some = wanted[first : first + _AT_ONCE]
-            calls = [self._commit_day(one, staged, generated_at_ms) for one in some]
+            calls = [self._steps.commit_day(one, staged, generated_at_ms) for one in some]
             for one, (status, removed) in zip(some, await asyncio.gather(*calls), strict=True):
                 match status:
                     case CommitStatus.COMMITTED:
@@ -109,43 +104,46 @@ class RedisInventory:
                         committed.over += 1
                     case CommitStatus.OLDER_FEED:
                         committed.newer.append(f"{one.merchant_id} {one.day}")
+                    case CommitStatus.DROPPED:
+                        raise FeedError("The inventory was dropped meanwhile; load the feed again.")
                     case CommitStatus.STAGE_INCOMPLETE:
                         raise FeedError("What was staged of the feed has ended; load it again.")
             progress(first + len(some), len(wanted))
+        for merchant_id, until_ms in staged.known_until_ms.items():
+            known = await self._known(merchant_id)
+            services = [field for field in known if field.startswith("service:")]
+            await self._steps.keep_services(merchant_id, services, until_ms)
         if last_day:
-            arguments: list[str | int] = [generated_at_ms, self._keep_until_ms(last_day)]
-            await self._link.run(self._note_feed, [keys.FEED_KEY], arguments, _deadline())
+            arguments: list[str | int] = [generated_at_ms, self._steps.keep_until_ms(last_day)]
+            await self._link.run(self._note_feed, [keys.FEED_KEY], arguments, deadline())
         return committed
 
     async def drop(self, merchant_id: str) -> int | None:
-        """Forget a merchant's inventory; return how many slots are gone, None if it had none."""
-        prefixes: list[str | int] = [keys.spots_prefix(merchant_id), keys.slot_prefix(merchant_id)]
-        status, *removed = await self._link.run(
-            self._drop_inventory, [keys.inventory_key(merchant_id)], prefixes, _deadline()
-        )
-        return removed[0] if status == "dropped" else None
+        """Forget a merchant's inventory; return how many slots are gone, None if it had none.
+
+        Raises FeedError when a feed is loaded meanwhile; some slots are gone then.
+        """
+        return await self._steps.drop(merchant_id)
 
     async def forget_feed(self) -> None:
         """Forget that anybody ever had an inventory."""
-        await self._link.run(self._forget_feed, [keys.FEED_KEY], [], _deadline())
+        await self._link.run(self._forget_feed, [keys.FEED_KEY], [], deadline())
 
     async def merchants(self) -> AsyncIterator[str]:
         """Yield every merchant that has an inventory, in no order; some perhaps twice."""
         pattern = keys.inventory_key("*").replace("%2A", "*")
-        for node in (await self._link.primaries(_deadline())).values():
+        for node in (await self._link.primaries(deadline())).values():
             cursor = "0"
             while cursor:
                 words = ("SCAN", cursor, "MATCH", pattern, "COUNT", "1000")
-                after, found = await self._link.read_on(node, *words, deadline=_deadline())
+                after, found = await self._link.read_on(node, *words, deadline=deadline())
                 for key in found:
                     yield decode_id(key.removeprefix("inventory:{").removesuffix("}"))
                 cursor = str(after) if int(after) else ""
 
     async def describe(self, merchant_id: str) -> MerchantInventory | None:
         """Return what is known of a merchant's inventory, or None if there is none."""
-        key = keys.inventory_key(merchant_id)
-        flat = await self._link.read("HGETALL", key, deadline=_deadline())
-        fields = _pairs(flat)
+        fields = await self._known(merchant_id)
         services, days = [], {}
         for name, value in fields.items():
             kind, _, rest = name.partition(":")
@@ -158,13 +156,12 @@ class RedisInventory:
     async def slots(self, merchant_id: str, day: str) -> list[SlotInventory]:
         """Return the slots of a UTC day, by start, each with who is on its spots now."""
         key = keys.spots_prefix(merchant_id) + day
-        flat = await self._link.read("HGETALL", key, deadline=_deadline())
         found = []
-        for text, entry in _pairs(flat).items():
+        for text, entry in (await read_hash(self._link, key, deadline())).items():
             slot, (spots, highest) = keys.parse_slot(merchant_id, text), map(int, entry.split())
             spot_keys = [keys.spot_key(slot, spot) for spot in range(1, highest + 1)]
             owners = (
-                await self._link.read("MGET", *spot_keys, deadline=_deadline()) if highest else []
+                await self._link.read("MGET", *spot_keys, deadline=deadline()) if highest else []
             )
             kinds = [owner.partition(" ")[0] for owner in owners if owner]
             found.append(SlotInventory(slot, spots, kinds.count("lease"), kinds.count("booking")))
@@ -191,7 +188,7 @@ class RedisInventory:
             self._stage_spots,
             [keys.stage_key(merchant_id, staged.import_id, day)],
             ["".join(lines), _STAGE_KEEP_MS],
-            _deadline(),
+            deadline(),
         )
         for number in repeated.split():
             place = batch.places[int(number) - batch.first]
@@ -201,68 +198,37 @@ class RedisInventory:
         name = (merchant_id, day)
         staged.slots_by_day[name] = staged.slots_by_day.get(name, 0) + added
 
-    async def _days_of(self, staged: Staged) -> list["_Day"]:
+    async def _days_of(self, staged: Staged, now_ms: int) -> list[Day]:
         """Return the days that the feed lists, and those known that it speaks of."""
         listed = defaultdict[str, set[str]](set)
         for merchant_id, day in staged.slots_by_day:
-            listed[merchant_id].add(day)
+            if merchant_id not in staged.only_lower:
+                listed[merchant_id].add(day)
         found = []
         for merchant_id, scopes in staged.scopes.items():
-            key = keys.inventory_key(merchant_id)
-            fields = await self._link.read("HKEYS", key, deadline=_deadline())
+            fields = await self._known(merchant_id)
             known = {field.removeprefix("day:") for field in fields if field.startswith("day:")}
+            over = [name for name, value in fields.items() if _has_ended(name, value, now_ms)]
             for day in sorted(known | listed[merchant_id]):
-                start_s = _start_ms(day) // 1000
-                of_day = [it for it in scopes if it.meets(start_s, start_s + _DAY_MS // 1000)]
+                start_s = start_ms(day) // 1000
+                of_day = [it for it in scopes if it.meets(start_s, start_s + DAY_MS // 1000)]
                 if len(of_day) > _MOST_SCOPES:
                     raise FeedError(
                         f"The feed restricts {merchant_id} on {day} to {len(of_day)} things;"
                         f" at most {_MOST_SCOPES} are taken at once."
                     )
                 if of_day:
-                    found.append(_Day(merchant_id, day, of_day))
+                    found.append(Day(merchant_id, day, of_day, over[:_FIELDS_AT_ONCE]))
+                    over = over[_FIELDS_AT_ONCE:]
         return found
 
-    async def _commit_day(
-        self, one: "_Day", staged: Staged, generated_at_ms: int
-    ) -> tuple[CommitStatus, int]:
-        merchant_id, day = one.merchant_id, one.day
-        status, *removed = await self._link.run(
-            self._commit_spots,
-            [
-                keys.spots_prefix(merchant_id) + day,
-                keys.stage_key(merchant_id, staged.import_id, day),
-                keys.inventory_key(merchant_id),
-            ],
-            [
-                day,
-                staged.slots_by_day.get((merchant_id, day), 0),
-                generated_at_ms,
-                self._keep_until_ms(day),
-                "".join(map(_scope_line, one.scopes)),
-                keys.slot_prefix(merchant_id),
-                keys.booking_key(merchant_id, ""),
-                2 * _CALL_TIMEOUT_S * 1000,
-            ],
-            _deadline(),
-        )
-        return CommitStatus(status), removed[0] if removed else 0
-
-    def _keep_until_ms(self, day: str) -> int:
-        return _start_ms(day) + _DAY_MS + self._retention_ms
+    async def _known(self, merchant_id: str) -> dict[str, str]:
+        """Return the fields of a merchant's inventory."""
+        return await read_hash(self._link, keys.inventory_key(merchant_id), deadline())
 
     async def _now_ms(self) -> int:
-        now = await self._link.read("TIME", deadline=_deadline(), key=keys.FEED_KEY)
+        now = await self._link.read("TIME", deadline=deadline(), key=keys.FEED_KEY)
         return int(now[0]) * 1000 + int(now[1]) // 1000
-
-
-@dataclass(frozen=True, slots=True)
-class _Day:
-    """A merchant's UTC day, and what of it a feed is complete for."""
-
-    merchant_id: str
-    day: str
-    scopes: list[Scope]
 
 
 class _Batch:
@@ -278,17 +244,13 @@ class _Batch:
     def add(self, found: Availability) -> None:
         number = self.first + len(self.places)
         self.places.append(found.place)
+        bound = "<" if found.is_ceiling else ""
         for slot, total, spots_open in found.slots():
             text = keys.slot_text(slot)
             day = text.partition(":")[2].partition("T")[0]
-            line = f"{text} {total} {spots_open} {number}\n"
+            line = f"{text} {bound}{total} {spots_open} {number}\n"
             self.lines[slot.merchant_id, day].append(line)
             self.slots += 1
-
-
-def _pairs(reply: Any) -> dict[str, str]:
-    """Return the fields of a hash, in whichever way redis-py hands them out."""
-    return reply if isinstance(reply, dict) else dict(zip(reply[::2], reply[1::2], strict=True))
 
 
 def _note(staged: Staged, fault: Fault) -> None:
@@ -297,24 +259,6 @@ def _note(staged: Staged, fault: Fault) -> None:
         staged.faults.append(fault)
 
 
-def _deadline() -> Deadline:
-    return Deadline.within(_CALL_TIMEOUT_S, None)
-
-
-def _start_ms(day: str) -> int:
-    return int(datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp()) * 1000
-
-
-def _scope_line(scope: Scope) -> str:
-    """Write a scope as commit_spots reads it."""
-    from_s, to_s, duration_s = scope.from_s, scope.to_s, scope.duration_s
-    words = (
-        encode_id(scope.service_id) if scope.service_id else "*",
-        "*" if from_s is None else keys.start_text(from_s),
-        "*" if to_s is None else keys.start_text(to_s),
-        "*" if duration_s is None else keys.duration_text(duration_s),
-        encode_id(scope.staff_id) if scope.staff_id else "*",
-        encode_id(scope.room_id) if scope.room_id else "*",
-        "*" if scope.party_size is None else str(scope.party_size),
-    )
-    return " ".join(words) + "\n"
+def _has_ended(name: str, value: str, now_ms: int) -> bool:
+    """Tell whether a day or service of an inventory seems to be known no more."""
+    return name.startswith(("day:", "service:")) and int(value.rsplit(maxsplit=1)[-1]) <= now_ms
