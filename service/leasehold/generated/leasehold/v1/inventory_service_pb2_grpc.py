@@ -47,7 +47,9 @@ class InventoryServiceServicer:
     """
 
     def ReplaceAvailability(self, request, context):
-        """Makes the inventory what the request says, each merchant's day in one step. Any entry at fault
+        """Makes the inventory what the request says, each slot in one step. A merchant's day takes several:
+        slots are closed and numbers lowered first, then slots are added and numbers raised, so that a
+        call without an answer leaves fewer slots, never more, until it is repeated. Any entry at fault
         refuses the whole request with INVALID_ARGUMENT, which names every one of them, or as many as
         an answer can carry and how many more there are. It may be repeated. What is held or booked
         stays so, whatever becomes of its slot.
