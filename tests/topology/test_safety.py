@@ -11,6 +11,7 @@ from tests.servers import REAL_SERVERS, SERVICE, RedisServer, access_list, runni
 from leasehold.model.errors import StoreUnavailableError
 from leasehold.model.finding import Finding
 from leasehold.store import conversation, keys, rights, safety
+from leasehold.store.doctor import Doctor
 from leasehold.store.link import Link
 from leasehold.store.marker import Marker
 from leasehold.store.topology import open_link
@@ -124,6 +125,30 @@ async def test_look_as_a_user_who_lacks_commands_names_them(server: RedisServer)
 
         await backend.redis.execute_command("ACL", "SETUSER", SERVICE, "-eval", "-evalsha")
         assert (await found(backend.link))["permissions"].state == "failed"
+
+
+@pytest.mark.parametrize("is_replica", [False, True])
+async def test_doctor_names_every_rule_that_is_missing(
+    server: RedisServer, *, is_replica: bool
+) -> None:
+    """Rules of scripts and of the link are named, on a server before it is promoted as well."""
+    taken = {"+hset", "+pexpireat", "~events:{*", "~feed", "+scan", "+wait", "+config|get"}
+    async with opened(server) as backend:
+        if is_replica:
+            await backend.redis.execute_command("REPLICAOF", "127.0.0.1", "1")
+        doctor = Doctor(backend.link, 0)
+        assert list((await doctor.lacking()).values()) == [[]]
+
+        rules = [it for it in access_list()["leasehold"] if it not in taken]
+        await backend.redis.execute_command("ACL", "SETUSER", "default", *rules)
+        (lacking,) = (await doctor.lacking()).values()
+        assert set(lacking) == taken
+
+        await backend.redis.execute_command("ACL", "SETUSER", "default", "-evalsha")
+        (lacking,) = (await doctor.lacking()).values()
+        assert "+evalsha" in lacking
+        if is_replica:
+            await backend.redis.execute_command("REPLICAOF", "NO", "ONE")
 
 
 async def test_a_user_who_may_do_no_more_than_is_documented_is_served(

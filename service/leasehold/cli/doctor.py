@@ -1,6 +1,7 @@
 """``leasehold doctor``."""
 
 from dataclasses import asdict
+from typing import Annotated
 
 import typer
 from rich.table import Table
@@ -9,10 +10,18 @@ from leasehold import bootstrap
 from leasehold.cli import options
 from leasehold.cli.console import REFUSED, load_settings, out, print_json
 from leasehold.cli.storing import with_store
+from leasehold.model import store_url
 from leasehold.model.complaint import Ailment, Examination
 from leasehold.model.finding import Finding
+from leasehold.store import rights
 from leasehold.store.doctor import Doctor
 
+Permissions = Annotated[
+    bool,
+    typer.Option(
+        "--permissions", help="Only ask which commands and key patterns the store's user lacks."
+    ),
+]
 REMEDIES = {
     "version": "Use Redis or Valkey 6.2 or later.",
     "permissions": "Grant the store's user the rules named: ACL SETUSER, and in its access list.",
@@ -37,12 +46,15 @@ CURES = {
 """What to do about each kind of key that must not be."""
 
 
-def doctor(as_json: options.AsJson = False) -> None:
+def doctor(as_json: options.AsJson = False, permissions: Permissions = False) -> None:
     """Look for whatever is wrong with the store and its keys; repairs nothing.
 
     Works on the store of LEASEHOLD_REDIS_URL, or else on this machine's embedded one.
     Exit code 0: nothing is wrong; 1: something is; 3: no answer.
     """
+    if permissions:
+        _check_permissions(as_json=as_json)
+        return
 
     async def do(store: Doctor) -> tuple[list[Finding], Examination]:
         return await store.findings(), await store.examine()
@@ -61,6 +73,25 @@ def doctor(as_json: options.AsJson = False) -> None:
     else:
         _print(findings, examination)
     if ill or examination.complaint_count:
+        raise typer.Exit(REFUSED)
+
+
+def _check_permissions(*, as_json: bool) -> None:
+    """Show the rules of an access list that the store's user lacks, by server."""
+    settings = load_settings()
+    lacking = with_store(settings, bootstrap.open_doctor, Doctor.lacking)
+    needed = rights.rules(rights.of_keys()) + [f"+{name}" for name in rights.OF_THE_LINK]
+    if as_json:
+        print_json({"needed": needed, "lacking": lacking})
+    else:
+        user = store_url.parse(settings.redis_url).username if settings.redis_url else None
+        for address, rules in lacking.items():
+            if rules:
+                out.print(f"{address} lacks {len(rules)} of {len(needed)} rules. To grant them:")
+                out.print(f"  ACL SETUSER {user or 'default'} {' '.join(rules)}", soft_wrap=True)
+            else:
+                out.print(f"{address} grants all {len(needed)} rules that this release needs.")
+    if any(lacking.values()):
         raise typer.Exit(REFUSED)
 
 

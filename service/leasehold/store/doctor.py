@@ -11,7 +11,7 @@ from leasehold.model.complaint import Ailment, Complaint, Examination
 from leasehold.model.deadline import Deadline
 from leasehold.model.finding import Finding
 from leasehold.model.ids import encode_id
-from leasehold.store import keys, safety
+from leasehold.store import keys, permissions, safety
 from leasehold.store.link import Link
 from leasehold.store.node import Node
 
@@ -38,6 +38,10 @@ class Doctor:
         """Return what the store's own settings put at risk, and whether data is known lost."""
         found = await safety.look(self._link, _deadline(), self._replica_acks)
         return [*found, await self._data()]
+
+    async def lacking(self) -> dict[str, list[str]]:
+        """Return the rules that the store's user lacks for this release, by address."""
+        return await permissions.lacking(self._link, _deadline())
 
     async def examine(self) -> Examination:
         """Look at every key of every primary; what changes meanwhile may be missed."""

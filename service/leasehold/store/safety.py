@@ -11,7 +11,7 @@ from redis.exceptions import ResponseError
 from leasehold.model.deadline import Deadline
 from leasehold.model.errors import StoreTrouble, StoreUnavailableError
 from leasehold.model.finding import Finding, State
-from leasehold.store import keys, rights, scripts
+from leasehold.store import keys, permissions
 from leasehold.store.findings import merge
 from leasehold.store.link import Link
 from leasehold.store.node import Node
@@ -77,7 +77,7 @@ async def _ask_all(shard: _Shard, deadline: Deadline) -> Told:
         info=_parse_info(await shard.ask(deadline, "INFO")),
         config=await _ask_config(shard, deadline),
         can_wait=await shard.ask(deadline, "WAIT", "0", "1") is not None,
-        lacking=await _ask_rights(shard, deadline),
+        lacking=await permissions.of_scripts(shard.link, shard.tag, deadline),
         ahead_s=await _ask_clock(shard, deadline),
     )
 
@@ -114,24 +114,6 @@ async def _ask_clock(shard: _Shard, deadline: Deadline) -> float | None:
     seconds, microseconds = answer
     # On average the server looked at its clock half way.
     return int(seconds) + int(microseconds) / 1e6 - (asked_at_s + time.time()) / 2
-
-
-async def _ask_rights(shard: _Shard, deadline: Deadline) -> list[str] | None:
-    script = scripts.load("check_permissions")
-    wanted = {
-        f"{right.command} {rights.key_of(right.family, shard.tag)}": right
-        for right in rights.of_keys()
-    }
-    asked = "".join(f"{line}\n" for line in wanted)
-    try:
-        _, denied = await shard.link.run(script, [keys.probe_key(shard.tag)], [asked], deadline)
-    except ResponseError:
-        return None
-    except StoreUnavailableError as error:
-        if error.trouble is StoreTrouble.ACCESS_DENIED:
-            return None
-        raise
-    return rights.lacking(wanted[line] for line in str(denied).splitlines())
 
 
 def _parse_info(text: Any) -> dict[str, str]:
