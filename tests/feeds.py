@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from leasehold.feed.entries import read_entry
-from leasehold.model.inventory import Availability, Fault, FeedItem, Scope
+from leasehold.feed.entries import Entries
+from leasehold.model.inventory import Availability, Fault, FeedItem
 
 CASES = Path(__file__).parent / "data" / "feeds"
 """Feeds as producers have written them, with invented names."""
@@ -39,20 +39,26 @@ def row(**changes: Any) -> dict[str, Any]:
 
 def read(*slots: Any, **restrictions: Any) -> list[FeedItem]:
     """Read one entry."""
-    return list(read_entry(restrictions, slots, "here", set(), MAX_SLOT_S))
+    return list(Entries(MAX_SLOT_S).read(restrictions, slots, "here"))
+
+
+def faults_in(items: list[FeedItem]) -> list[Fault]:
+    """Return what is wrong."""
+    return [item for item in items if isinstance(item, Fault)]
 
 
 def fault_of(values: Any, **restrictions: Any) -> str:
-    """Return what is wrong with an availability, of which nothing else may be taken."""
-    items = [item for item in read(values, **restrictions) if not isinstance(item, Scope)]
-    (fault,) = items
-    assert isinstance(fault, Fault), fault
+    """Return what is wrong with an availability, whose slots may only be bounded by it."""
+    items = read(values, **restrictions)
+    (fault,) = faults_in(items)
+    assert all(item.is_ceiling for item in items if isinstance(item, Availability))
     assert fault.place == "here.availability[0]"
     return fault.reason
 
 
 def taken(values: Any, **restrictions: Any) -> Availability:
-    """Return the one availability that is read."""
-    found = read(values, **restrictions)[-1]
-    assert isinstance(found, Availability), found
+    """Return the one availability that is read, and nothing is wrong with."""
+    items = read(values, **restrictions)
+    assert faults_in(items) == []
+    (found,) = (item for item in items if isinstance(item, Availability))
     return found

@@ -58,31 +58,136 @@ def test_load_makes_the_inventory_what_the_feed_says(shop: Shop) -> None:
 
 def test_load_reports_entries_at_fault_and_takes_the_rest(shop: Shop) -> None:
     """Each entry at fault is told by file, position and reason; exit code 1."""
-    bad = shop.slot(9, duration_sec="long", spots_total=1001, spots_open=0)
-    path = shop.feed(bad, bad, shop.slot(10))
+    bad = shop.slot(9, spots_total=1001, spots_open=0, availability_tag=5)
+    path = shop.feed(bad, shop.slot(11, spots_open=2), shop.slot(10))
+    place = f"{path}: service_availability[0].availability"
 
     ended = shop.command("load", path)
 
     assert ended.returncode == 1
-    faults = "duration_sec is not a whole number; spots_total is not between 0 and 1000"
     assert ended.stderr.splitlines() == [
-        f"{path}: service_availability[0].availability[0] {faults}",
-        f"{path}: service_availability[0].availability[1] {faults}",
+        f"{place}[0] spots_total is not between 0 and 1000",
+        f"{place}[1] spots_open is not between 0 and spots_total",
     ]
     assert told(ended)["entries at fault"] == "2"
     assert shop.spots() == {"10": 1}
 
 
-def test_load_of_many_faults_reports_the_first_and_counts_the_others(shop: Shop) -> None:
-    """Twenty lines are read, a thousand are not."""
+def test_load_of_nothing_but_faults_names_each_of_them(shop: Shop) -> None:
+    """Rows of ten spots are four faults with file, place and reason, and no slot is added."""
+    until = shop.slot(12)["start_sec"]
+    row = {"recurrence": {"repeat_every_sec": 900, "repeat_until_sec": until}}
+    rows = [shop.slot(9, spots=10, resources={"party_size": n}, **row) for n in range(1, 5)]
+    path = shop.feed(*rows)
+
+    ended = shop.command("load", path)
+
+    assert ended.returncode == 1
+    reason = "spots_total and spots_open must be 1 with a recurrence"
+    place = f"{path}: service_availability[0].availability"
+    assert ended.stderr.splitlines() == [f"{place}[{n}] {reason}" for n in range(4)]
+    assert shop.spots() == {}
+
+
+def test_load_of_many_faults_names_every_one(shop: Shop) -> None:
+    """However many there are: what is not named cannot be corrected."""
     ended = shop.command("load", shop.feed(*[{}] * 1234, shop.slot(9)))
 
     assert ended.returncode == 1
-    *first, last = ended.stderr.splitlines()
-    assert len(first) == 20
-    assert last == "and 1,214 more entries at fault"
+    lines = ended.stderr.splitlines()
+    assert [line.split(" ")[1] for line in lines] == [
+        f"service_availability[0].availability[{number}]" for number in range(1234)
+    ]
     assert told(ended)["entries at fault"] == "1,234"
     assert shop.spots() == {"9": 1}
+
+
+def test_load_where_no_entry_can_be_taken_names_the_faults_and_changes_nothing(shop: Shop) -> None:
+    """Nothing of the feed was taken, so the exit code is 2."""
+    shop.load(shop.slot(9))
+    path = shop.feed({})
+
+    ended = shop.command("load", path)
+
+    assert ended.returncode == 2
+    fault, last = ended.stderr.splitlines()
+    assert fault.startswith(f"{path}: service_availability[0].availability[0] merchant_id is")
+    assert last == "Nothing was loaded, because no entry can be taken."
+    assert shop.spots() == {"9": 1}
+
+
+@pytest.mark.parametrize("is_alone", [False, True])
+def test_load_of_impossible_spots_keeps_the_slot_whatever_stands_beside_it(
+    shop: Shop, *, is_alone: bool
+) -> None:
+    """A slot that can be read keeps min(stored, readable) spots; its neighbours are as listed."""
+    shop.load(shop.slot(9), shop.slot(9.5, spots=3), shop.slot(10, spots=3), shop.slot(12))
+    at_fault = (
+        shop.slot(9.5, spots=1, spots_open=2),
+        shop.slot(10, spots_total=20, spots_open=-1),
+        shop.slot(11, spots=1, spots_open=2),
+    )
+    neighbours = () if is_alone else (shop.slot(9, spots=5),)
+
+    ended = shop.command("load", shop.feed(*at_fault, *neighbours))
+
+    assert ended.returncode == 1
+    assert len(ended.stderr.splitlines()) == 3
+    assert told(ended)["entries at fault"] == "3"
+    kept = {"9.5": 1, "10": 0}
+    assert shop.spots() == (kept if is_alone else {"9": 5, **kept})
+
+
+def test_load_of_a_slot_that_cannot_be_read_only_lowers_its_merchant(
+    shop: Shop, tmp_path: Path
+) -> None:
+    """Any slot may be the one that was meant: none is removed, added or raised; others fall."""
+    other = Shop(shop.server, tmp_path)
+    shop.load(shop.slot(9, spots=3), shop.slot(10, spots=3), shop.slot(11), shop.slot(33))
+    bad = shop.slot(11, duration_sec="long")
+    mixed = shop.feed(
+        shop.slot(9, spots=2), shop.slot(10, spots=5), shop.slot(12), bad, other.slot(9)
+    )
+
+    ended = shop.command("load", mixed)
+
+    assert ended.returncode == 1
+    fault, lowered = ended.stderr.splitlines()
+    assert fault.endswith("availability[3] duration_sec is not a whole number")
+    assert lowered == (
+        f"{shop.merchant}: something of it cannot be read, so none of its slots is removed,"
+        " added or raised."
+    )
+    assert shop.spots() == {"9": 2, "10": 3, "11": 1}
+    assert shop.spots(day=1) == {"9": 1}
+    assert other.spots() == {"9": 1}
+
+
+def test_load_without_spots_open_warns_once_and_closes(shop: Shop) -> None:
+    """Protobuf JSON leaves zeros out: spots in total alone are a sold-out slot; exit code 0."""
+    shop.load(shop.slot(9), shop.slot(10))
+    path = shop.feed(*[shop.slot(hour, spots_open=None) for hour in (9, 10)])
+
+    ended = shop.command("load", path)
+
+    assert ended.returncode == 0
+    (warning,) = ended.stderr.splitlines()
+    assert warning.startswith(f"Warning: {path}: service_availability[0].availability[0] ")
+    assert "spots_open" in warning
+    assert shop.spots() == {"9": 0, "10": 0}
+
+
+def test_load_of_an_entry_at_fault_removes_nothing_and_lowers(shop: Shop) -> None:
+    """An entry whose restriction is not known speaks of an unknown part of its merchant."""
+    shop.load(shop.slot(9, spots=3), shop.slot(10), shop.slot(33))
+    limits: Any = {"merchantId": shop.merchant, "end_time_restriction": "noon"}
+
+    ended = shop.command("load", shop.feed(shop.slot(9, spots=2), shop.slot(11), **limits))
+
+    assert ended.returncode == 1
+    assert "end_time_restriction is not a member that is known here" in ended.stderr
+    assert ended.stderr.count("belongs to an entry that cannot be taken") == 2
+    assert (shop.spots(), shop.spots(day=1)) == ({"9": 2, "10": 1}, {"9": 1})
 
 
 def test_load_strict_takes_nothing_when_an_entry_is_at_fault(shop: Shop) -> None:
@@ -166,7 +271,8 @@ def test_load_restricted_under_other_names_leaves_the_other_days(shop: Shop) -> 
     assert told(ended)["slots removed"] == "1"
     assert (shop.spots(), shop.spots(day=1)) == ({"9": 1}, {"9": 1})
     ended = shop.command("load", shop.feed(shop.slot(10), **ours, endTimeRestriction=5))
-    assert ended.returncode > 0
+    assert ended.returncode == 1
+    assert "endTimeRestriction is not a member that is known here" in ended.stderr
     assert (shop.spots(), shop.spots(day=1)) == ({"9": 1}, {"9": 1})
 
 

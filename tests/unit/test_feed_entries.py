@@ -17,9 +17,9 @@ from tests.feeds import (
     taken,
 )
 
-from leasehold.feed.entries import read_entries
+from leasehold.feed.entries import Entries
 from leasehold.feed.members import ENTRY
-from leasehold.model.inventory import Availability, Scope
+from leasehold.model.inventory import Availability, Doubt, Fault, Scope
 from leasehold.model.slot import Slot
 from leasehold.store import keys
 
@@ -55,10 +55,17 @@ def test_entry_numbers_as_texts_are_numbers() -> None:
 
 @pytest.mark.parametrize(
     ("total", "spots_open", "expected"),
-    [(GONE, GONE, (0, 0)), (3, GONE, (3, 0)), (0, 0, (0, 0)), (1000, 1000, (1000, 1000))],
+    [
+        (3, GONE, (3, 0)),
+        (3, None, (3, 0)),
+        (0, GONE, (0, 0)),
+        (GONE, 0, (0, 0)),
+        (0, 0, (0, 0)),
+        (1000, 1000, (1000, 1000)),
+    ],
 )
 def test_entry_absent_spots_are_none(total: Any, spots_open: Any, expected: object) -> None:
-    """Producers leave out a number that is 0, so absent spots are no spots."""
+    """Protobuf JSON leaves out a number that is 0, so absent open spots are no open spots."""
     found = taken(entry(spots_total=total, spots_open=spots_open))
 
     assert (found.spots_total, found.spots_open) == expected
@@ -101,6 +108,8 @@ FAULTS = [
     ({"duration_sec": MAX_SLOT_S + 1}, "duration_sec must be at most 2678400 seconds"),
     ({"spots_total": 1001}, "spots_total is not between 0 and 1000"),
     ({"spots_total": {}}, "spots_total is not a whole number"),
+    ({"spots_total": GONE, "spots_open": GONE}, "spots_total and spots_open are missing"),
+    ({"spots_total": GONE}, "spots_total is missing beside spots_open"),
     ({"spots_open": 3}, "spots_open is not between 0 and spots_total"),
     ({"spots_open": -1}, "spots_open is not between 0 and spots_total"),
     ({"resources": "anna"}, "resources is not an object"),
@@ -256,12 +265,13 @@ def test_entries_name_each_merchant_once_before_its_first_slot() -> None:
     """A merchant is complete by being in the feed; an entry at fault makes nobody complete."""
     slots = [entry(merchant_id="a"), entry(merchant_id="b", duration_sec=0), entry()]
     items = list(
-        read_entries([{"availability": slots}, {"availability": slots}, {}], float(MAX_SLOT_S))
+        Entries(MAX_SLOT_S).read_all([{"availability": slots}, {"availability": slots}, {}])
     )
 
     assert [item for item in items if isinstance(item, Scope)] == [Scope("a"), Scope("salon-1")]
     assert items[0] == Scope("a")
-    places = [item.place for item in items if not isinstance(item, Scope)]
+    assert [item for item in items if isinstance(item, Doubt)] == [Doubt("b"), Doubt("b")]
+    places = [item.place for item in items if isinstance(item, Availability | Fault)]
     assert places == [
         f"service_availability[{e}].availability[{s}]" for e in (0, 1) for s in range(3)
     ]
@@ -305,8 +315,12 @@ def test_entry_of_anything_is_a_fault_or_can_be_stored(
             assert all(keys.slot_text(slot) for slot, *_ in item.slots())
         elif isinstance(item, Scope):
             assert item.merchant_id
-        else:
+        elif isinstance(item, Fault):
             assert item.reason
-    places = [item.place for item in items if not isinstance(item, Scope)]
+    places = [
+        item.place
+        for item in items
+        if isinstance(item, Fault) or (isinstance(item, Availability) and not item.is_ceiling)
+    ]
     expected = [f"here.availability[{number}]" for number in range(len(slots))]
     assert [place for place in places if place != "here"] == expected

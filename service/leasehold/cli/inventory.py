@@ -47,7 +47,8 @@ def load(
 ) -> None:
     """Make the inventory what a feed says, slot by slot; what closes comes first.
 
-    Exit code 0: all of it; 1: but for what is reported; 2: nothing of it; 3: no answer.
+    Every fault is reported with its file, place and reason. Exit code 0: all of it; 1: but for what
+    is reported; 2: nothing of it; 3: no answer.
     """
     settings = load_settings()
     with progress() as shown:
@@ -58,7 +59,6 @@ def load(
         except FeedError as error:
             shown.stop()
             fail(str(error), UNUSABLE)
-    _report_faults(staged.faults, staged.fault_count)
     out.print(_loaded_table(staged, committed))
     for day in committed.newer[:_MOST_LINES]:
         err.print(f"{day} stays as it is: a later feed is stored.", style="yellow")
@@ -118,11 +118,16 @@ def _with_store(settings: Settings, do: Callable[[RedisInventory], Awaitable[Ans
     return with_store(settings, bootstrap.open_inventory, do)
 
 
-def _report_faults(faults: list[Fault], count: int) -> None:
-    for fault in faults[:_MOST_LINES]:
-        err.print(f"{fault.place} {fault.reason}", style="yellow")
-    if count > _MOST_LINES:
-        err.print(f"and {count - _MOST_LINES:,} more entries at fault", style="yellow")
+def _report_fault(fault: Fault) -> None:
+    err.print(f"{fault.place} {fault.reason}", style="yellow")
+
+
+def _report_rest(staged: Staged) -> None:
+    for remark in staged.remarks:
+        err.print(f"Warning: {remark.place} {remark.text}", style="yellow")
+    for merchant in sorted(staged.only_lower):
+        told = "something of it cannot be read, so none of its slots is removed, added or raised"
+        err.print(f"{merchant}: {told}.", style="yellow")
 
 
 async def _load(
@@ -133,9 +138,13 @@ async def _load(
     shown.add_task("reading", total=None)
     feed = Feed(files, max_slot_s)
     entries = shown.add_task("entries staged", total=feed.count)
-    staged = await store.stage(feed.items(), lambda done: shown.update(entries, completed=done))
+    staged = await store.stage(
+        feed.items(), lambda done: shown.update(entries, completed=done), _report_fault
+    )
+    _report_rest(staged)
+    if staged.fault_count and not staged.scopes:
+        raise FeedError("Nothing was loaded, because no entry can be taken.")
     if strict and staged.fault_count:
-        _report_faults(staged.faults, staged.fault_count)
         raise FeedError("Nothing was loaded, because entries are at fault (--strict).")
     days = shown.add_task("days committed", total=None)
     committed = await store.commit(

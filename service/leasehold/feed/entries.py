@@ -4,6 +4,7 @@ Source: contract 10.1.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from leasehold.feed.members import (
@@ -13,6 +14,7 @@ from leasehold.feed.members import (
     RECURRENCE,
     RESOURCES,
     TIME_RANGE,
+    spellings,
 )
 from leasehold.feed.reader import LAST_SECOND, Reader
 from leasehold.model import checks
@@ -21,90 +23,155 @@ from leasehold.model.inventory import (
     MAX_SPOTS,
     MIN_REPEAT_S,
     Availability,
+    Doubt,
     Fault,
     FeedItem,
     Recurrence,
+    Remark,
     Scope,
 )
 from leasehold.model.slot import Slot
 
 # Nobody can ask for more: the API's own number ends here.
 _LARGEST_PARTY = 2**31 - 1
+_DAY_S = 86_400
+_SPOTS_OPEN = spellings("spots_open")
 
 
-def read_entries(entries: Iterable[Mapping[str, Any]], max_slot_s: float) -> Iterator[FeedItem]:
-    """Yield what entries are complete for, their slots, and their faults."""
-    complete: set[str] = set()
-    for number, entry in enumerate(entries):
-        restrictions = {name: value for name, value in entry.items() if name != "availability"}
-        slots, place = entry.get("availability", []), f"service_availability[{number}]"
-        yield from read_entry(restrictions, slots, place, complete, max_slot_s)
+class Entries:
+    """Reads the entries of one feed, in their order."""
+
+    def __init__(self, max_slot_s: float) -> None:
+        self._max_slot_s = max_slot_s
+        self._complete: set[str] = set()
+        """The merchants that are named already as complete."""
+        self._has_remarked = False
+
+    def read_all(self, entries: Iterable[Mapping[str, Any]]) -> Iterator[FeedItem]:
+        """Yield the items of each entry."""
+        for number, entry in enumerate(entries):
+            members = {name: value for name, value in entry.items() if name != "availability"}
+            slots, place = entry.get("availability", []), f"service_availability[{number}]"
+            yield from self.read(members, slots, place)
+
+    def read(
+        self, members: Mapping[str, Any], slots: Iterable[Any], place: str
+    ) -> Iterator[FeedItem]:
+        """Yield what one entry is complete for, its slots, and its faults and doubts.
+
+        ``members`` are all that stand beside its slots. Without restrictions an entry is complete
+        for every merchant in it.
+        """
+        scope, fault = _read_scope(members)
+        if fault:
+            yield Fault(place, fault)
+            yield Doubt(scope.merchant_id)
+        elif scope.merchant_id:
+            yield scope
+        for number, values in enumerate(slots):
+            here = f"{place}.availability[{number}]"
+            found = _read_availability(values, here, scope, self._max_slot_s)
+            if fault:
+                found = _only_lowering(found, here, "belongs to an entry that cannot be taken")
+            elif not scope.merchant_id:
+                yield from self._complete_for(found)
+            yield from found
+            yield from self._remark_on(values, here)
+
+    def _complete_for(self, found: list[FeedItem]) -> Iterator[Scope]:
+        for item in found:
+            if isinstance(item, Availability) and item.slot.merchant_id not in self._complete:
+                self._complete.add(item.slot.merchant_id)
+                yield Scope(item.slot.merchant_id)
+
+    def _remark_on(self, values: Any, place: str) -> Iterator[Remark]:
+        is_known = self._has_remarked or not isinstance(values, Mapping)
+        if is_known or any(values.get(name) is not None for name in _SPOTS_OPEN):
+            return
+        entry = Reader(values, AVAILABILITY)
+        if entry.has("spots_total") and not entry.has("recurrence"):
+            self._has_remarked = True
+            yield Remark(place, "has spots_total without spots_open, which counts as 0 everywhere")
 
 
-def read_entry(
-    restrictions: Mapping[str, Any],
-    slots: Iterable[Any],
-    place: str,
-    complete: set[str],
-    max_slot_s: float,
-) -> Iterator[FeedItem]:
-    """Yield what one entry is complete for, its slots, and its faults.
+def _read_availability(values: Any, place: str, scope: Scope, max_slot_s: float) -> list[FeedItem]:
+    """Read one availability; ``scope`` is what its entry is restricted to, if it is.
 
-    Without restrictions that is every merchant in it; ``complete`` remembers those that have been
-    named.
+    A slot that can be read, of numbers that are impossible, is bounded by them. What cannot be read
+    as a slot is a doubt about its merchant.
     """
-    scope = _read_scope(restrictions, place)
-    if scope:
-        yield scope
-    for number, values in enumerate(slots):
-        here = f"{place}.availability[{number}]"
-        if isinstance(scope, Fault):
-            yield Fault(here, "belongs to an entry that cannot be taken")
-            continue
-        found = _read_availability(values, here, scope, max_slot_s)
-        if not scope and isinstance(found, Availability):
-            merchant_id = found.slot.merchant_id
-            if merchant_id not in complete:
-                complete.add(merchant_id)
-                yield Scope(merchant_id)
-        yield found
-
-
-def _read_availability(
-    values: Any, place: str, scope: Scope | None, max_slot_s: float
-) -> Availability | Fault:
-    """Read one availability; ``scope`` is what its entry is restricted to, if it is."""
     if not isinstance(values, Mapping):
-        return Fault(place, "is not an object")
+        return [Fault(place, "is not an object"), Doubt(scope.merchant_id)]
     entry = Reader(values, AVAILABILITY)
     slot = _read_slot(entry, scope, max_slot_s)
-    recurrence = None
-    if entry.has("recurrence"):
-        recurrence = _read_recurrence(entry, slot)
-    elif entry.parts("schedule_exception", EXCEPTION):
-        entry.note("schedule_exception", "needs a recurrence")
-    total = entry.number("spots_total", 1 if recurrence else 0)
-    spots_open = entry.number("spots_open", 1 if recurrence else 0)
-    if recurrence and (total, spots_open) != (1, 1):
-        entry.note("spots_total and spots_open", "must be 1 with a recurrence")
+    recurrence = _read_recurrence(entry, slot)
+    is_readable = not entry.faults
+    total, spots_open = _read_spots(entry, is_row=recurrence is not None)
+    found = Availability(place, slot, total, spots_open, recurrence, bool(entry.faults))
+    items: list[FeedItem] = [Fault(place, entry.faults)] if entry.faults else []
+    if not is_readable:
+        merchant_id = "" if checks.id_fault(slot.merchant_id) else slot.merchant_id
+        return [*items, Doubt(merchant_id or scope.merchant_id)]
+    items.append(found)
+    if scope.merchant_id and not all(scope.has(slot) for slot, *_ in found.slots()):
+        # Whether the slot or the restriction is the mistake cannot be said.
+        items.append(Doubt(scope.merchant_id))
+        return _only_lowering(items, place, "lies outside the restrictions of its entry")
+    return items
+
+
+def _only_lowering(found: list[FeedItem], place: str, reason: str) -> list[FeedItem]:
+    """Add a fault to what is read of an availability: its slots are only bounds then."""
+    reasons = [reason, *(item.reason for item in found if isinstance(item, Fault))]
+    items: list[FeedItem] = [Fault(place, "; ".join(reasons))]
+    for item in found:
+        if isinstance(item, Availability):
+            items += [Doubt(item.slot.merchant_id), *_days_of(item)]
+            items.append(replace(item, is_ceiling=True))
+        elif isinstance(item, Doubt):
+            items.append(item)
+    return items
+
+
+def _days_of(found: Availability) -> Iterator[Scope]:
+    """Yield the UTC days of an availability, so that they are looked at."""
+    for day in sorted({slot.start_s // _DAY_S for slot, *_ in found.slots()}):
+        yield Scope(found.slot.merchant_id, from_s=day * _DAY_S, to_s=(day + 1) * _DAY_S)
+
+
+def _read_spots(entry: Reader, *, is_row: bool) -> tuple[int, int]:
+    """Read spots in total and open. Of what is impossible the possible part remains, as a bound."""
+    most = 1 if is_row else MAX_SPOTS
+    total, spots_open = entry.number("spots_total", most), entry.number("spots_open", most)
+    if is_row:
+        if (total, spots_open) != (1, 1):
+            entry.note("spots_total and spots_open", "must be 1 with a recurrence")
+    elif not entry.has("spots_open"):
+        if entry.has("spots_total"):
+            spots_open = 0
+        else:
+            entry.note("spots_total and spots_open", "are missing")
+    elif not entry.has("spots_total"):
+        if spots_open == 0:
+            total = 0
+        else:
+            entry.note("spots_total", "is missing beside spots_open")
     if not 0 <= total <= MAX_SPOTS:
         entry.note("spots_total", f"is not between 0 and {MAX_SPOTS}")
     if not 0 <= spots_open <= total:
         entry.note("spots_open", "is not between 0 and spots_total")
-    if entry.faults:
-        return Fault(place, entry.faults)
-    found = Availability(place, slot, total, spots_open, recurrence)
-    if scope and not all(scope.has(slot) for slot, *_ in found.slots()):
-        return Fault(place, "lies outside the restrictions of its entry")
-    return found
+    total = max(0, min(total, most))
+    return total, max(0, min(spots_open, total))
 
 
-def _read_scope(restrictions: Mapping[str, Any], place: str) -> Scope | Fault | None:
-    """Read what an entry is restricted to, if it is.
+def _read_scope(members: Mapping[str, Any]) -> tuple[Scope, str]:
+    """Read what an entry is restricted to, and what is wrong with that.
 
-    Without a merchant it would speak of everybody's slots, and is a fault.
+    Without restrictions the scope names no merchant. With others than a merchant, and without one,
+    it would speak of everybody's slots, and is a fault. Of a scope at fault only the merchant
+    counts, which is empty when it cannot be read.
     """
-    entry = Reader(restrictions, ENTRY)
+    entry = Reader(members, ENTRY)
     resources = entry.part("resources_restrict", RESOURCES)
     entry.refuse_unknown()
     resources.refuse_unknown()
@@ -119,13 +186,16 @@ def _read_scope(restrictions: Mapping[str, Any], place: str) -> Scope | Fault | 
         party_size=_read_limit(resources, "party_size", _LARGEST_PARTY),
     )
     if scope == Scope("") and not entry.faults:
-        return None
-    entry.note("merchant_id_restrict", checks.optional_id_fault(scope.merchant_id))
+        return scope, ""
+    merchant_fault = checks.optional_id_fault(scope.merchant_id)
+    entry.note("merchant_id_restrict", merchant_fault)
     if not scope.merchant_id:
         entry.note("merchant_id_restrict", "is required beside any other restriction")
     if scope.from_s is not None and scope.to_s is not None and scope.from_s >= scope.to_s:
         entry.note("end_timestamp_restrict", "is not after start_timestamp_restrict")
-    return Fault(place, entry.faults) if entry.faults else scope
+    if not entry.faults:
+        return scope, ""
+    return Scope("" if merchant_fault else scope.merchant_id), entry.faults
 
 
 def _read_wanted_id(entry: Reader, name: str) -> str | None:
@@ -143,12 +213,12 @@ def _read_limit(entry: Reader, name: str, most: int) -> int | None:
     return value or None
 
 
-def _read_slot(entry: Reader, scope: Scope | None, max_slot_s: float) -> Slot:
+def _read_slot(entry: Reader, scope: Scope, max_slot_s: float) -> Slot:
     """Read a slot; merchant and service may be those of its entry, as the real-time API has it."""
     resources = entry.part("resources", RESOURCES)
     slot = Slot(
-        merchant_id=entry.text("merchant_id") or (scope.merchant_id if scope else ""),
-        service_id=entry.text("service_id") or ((scope and scope.service_id) or ""),
+        merchant_id=entry.text("merchant_id") or scope.merchant_id,
+        service_id=entry.text("service_id") or scope.service_id or "",
         start_s=entry.second("start_sec"),
         duration_s=entry.number("duration_sec"),
         staff_id=resources.text("staff_id"),
@@ -168,7 +238,11 @@ def _read_slot(entry: Reader, scope: Scope | None, max_slot_s: float) -> Slot:
     return slot
 
 
-def _read_recurrence(entry: Reader, slot: Slot) -> Recurrence:
+def _read_recurrence(entry: Reader, slot: Slot) -> Recurrence | None:
+    if not entry.has("recurrence"):
+        if entry.parts("schedule_exception", EXCEPTION):
+            entry.note("schedule_exception", "needs a recurrence")
+        return None
     values = entry.part("recurrence", RECURRENCE)
     every_s, until_s = values.number("repeat_every_sec"), values.second("repeat_until_sec")
     if every_s < MIN_REPEAT_S:

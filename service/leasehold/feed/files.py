@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 
 import ijson
 
-from leasehold.feed.entries import read_entry
+from leasehold.feed.entries import Entries
 from leasehold.feed.members import ENTRY, METADATA, RESOURCES, spellings
 from leasehold.feed.reader import Reader
 from leasehold.model.inventory import FeedError, FeedItem
@@ -113,7 +113,7 @@ class Feed:
 
         Raises FeedError when a file is not the one any more that was read first.
         """
-        complete: set[str] = set()
+        entries = Entries(self._max_slot_s)
         for file in self._files:
             with _opened(file.path) as stream:
                 of_slots = f"{file.list_name}.item.availability.item"
@@ -121,9 +121,7 @@ class Feed:
                 for number, entry in enumerate(file.entries):
                     place = f"{file.path}: {_LIST}[{number}]"
                     of_entry = islice(slots, entry.count)
-                    yield from read_entry(
-                        entry.restrictions, of_entry, place, complete, self._max_slot_s
-                    )
+                    yield from entries.read(entry.restrictions, of_entry, place)
                 if _version(file.path) != file.version:
                     raise FeedError(f"{file.path}: has changed while it was read")
 

@@ -53,7 +53,8 @@ class Availability:
         for start_s in range(self.slot.start_s, row.until_s + 1, row.every_s):
             end_s = start_s + self.slot.duration_s
             is_closed = any(start_s < to_s and from_s < end_s for from_s, to_s in row.closed)
-            yield replace(self.slot, start_s=start_s), 1, int(not is_closed)
+            spots_open = 0 if is_closed else min(1, self.spots_open)
+            yield replace(self.slot, start_s=start_s), 1, spots_open
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,22 @@ class Fault:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """Something of a merchant could not be read, so its slots are only lowered."""
+
+    merchant_id: str
+    """Empty when not even the merchant could be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """What the operator should know of a feed that is no fault."""
+
+    place: str
+    text: str
+
+
 class CheckAvailabilityStatus(StrEnum):
     """Every answer to CheckAvailability, in order of precedence.
 
@@ -120,7 +137,7 @@ class CheckAvailabilityOutcome:
     """The spots that are free, when counted."""
 
 
-FeedItem = Availability | Scope | Fault
+FeedItem = Availability | Scope | Fault | Doubt | Remark
 
 
 class FeedError(Exception):
@@ -142,11 +159,16 @@ class Staged:
     """What has been read of a feed and waits in the store, where nobody who asks sees it."""
 
     import_id: str
+    report: Callable[[Fault], None] | None = None
+    """Is called with every fault, when it is found."""
     slots: int = 0
     slots_by_day: dict[tuple[str, str], int] = field(default_factory=dict)
     """How many slots wait, by merchant and UTC day."""
     scopes: dict[str, list[Scope]] = field(default_factory=dict)
     """What the feed is complete for, by merchant."""
+    has_unreadable_merchant: bool = False
+    """Whether an entry could not be read so far that its merchant is known."""
+    remarks: list[Remark] = field(default_factory=list)
     only_lower: set[str] = field(default_factory=set)
     """Merchants of whose slots the commit removes, adds and raises none; lower numbers apply."""
     known_until_ms: dict[str, int] = field(default_factory=dict)
@@ -197,10 +219,15 @@ class SlotInventory:
 class InventoryStore(Protocol):
     """Takes feeds in two steps; both raise StoreUnavailableError when the store gives no answer."""
 
-    async def stage(self, items: Iterable[FeedItem], progress: Callable[[int], None]) -> Staged:
+    async def stage(
+        self,
+        items: Iterable[FeedItem],
+        progress: Callable[[int], None],
+        report: Callable[[Fault], None] | None = None,
+    ) -> Staged:
         """Read a feed into the store; nobody who asks for a lease notices.
 
-        ``progress`` is told now and then how many entries are done.
+        ``progress`` is told now and then how many entries are done, ``report`` every fault.
         """
         ...
 

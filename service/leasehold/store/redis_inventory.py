@@ -10,10 +10,12 @@ from leasehold.model.inventory import (
     Availability,
     CommitStatus,
     Committed,
+    Doubt,
     Fault,
     FeedError,
     FeedItem,
     MerchantInventory,
+    Remark,
     Scope,
     SlotInventory,
     Staged,
@@ -49,24 +51,37 @@ class RedisInventory:
         """Return when the store answers."""
         await self._now_ms()
 
-    async def stage(self, items: Iterable[FeedItem], progress: Callable[[int], None]) -> Staged:
+    async def stage(
+        self,
+        items: Iterable[FeedItem],
+        progress: Callable[[int], None],
+        report: Callable[[Fault], None] | None = None,
+    ) -> Staged:
         """Read a feed into the store; see lua/stage_spots.lua.
 
         Of two entries for one slot the first one stays, and the other is a fault.
         """
-        staged, batch, seen, done = Staged(uuid.uuid4().hex[:12]), _Batch(0), set[Scope](), 0
+        staged = Staged(uuid.uuid4().hex[:12], report)
+        batch, seen, done = _Batch(0), set[Scope](), 0
         for item in items:
             match item:
                 case Fault():
                     _note(staged, item)
                     done += 1
+                case Doubt(merchant_id):
+                    if merchant_id:
+                        staged.only_lower.add(merchant_id)
+                    else:
+                        staged.has_unreadable_merchant = True
+                case Remark():
+                    staged.remarks.append(item)
                 case Scope():
                     if item not in seen:
                         seen.add(item)
                         staged.scopes.setdefault(item.merchant_id, []).append(item)
                 case Availability():
                     batch.add(item)
-                    done += 1
+                    done += not item.is_ceiling
                     if batch.slots >= _BATCH_SLOTS:
                         await self._send(batch, staged)
                         batch = _Batch(batch.first + len(batch.places))
@@ -255,6 +270,8 @@ class _Batch:
 
 def _note(staged: Staged, fault: Fault) -> None:
     staged.fault_count += 1
+    if staged.report:
+        staged.report(fault)
     if len(staged.faults) < _MOST_FAULTS:
         staged.faults.append(fault)
 

@@ -8,7 +8,7 @@ from google.protobuf import json_format
 from google.protobuf.message import Message
 from google.protobuf.unknown_fields import UnknownFieldSet
 
-from leasehold.feed.entries import read_entries
+from leasehold.feed.entries import Entries
 from leasehold.generated.leasehold.v1 import inventory_service_pb2 as pb
 from leasehold.generated.leasehold.v1 import inventory_service_pb2_grpc as pb_grpc
 from leasehold.model.errors import InvalidRequestError, Violation
@@ -61,11 +61,11 @@ class InventoryServicer(pb_grpc.InventoryServiceServicer):
 async def _read(request: pb.ReplaceAvailabilityRequest, max_slot_s: float) -> list[FeedItem]:
     """Read a request as the feed that it is: in the words of its JSON."""
     entries = (
-        {**_restrictions(entry), "availability": map(_in_json, entry.availability)}
+        {**_restrictions(entry), "availability": map(_availability, entry.availability)}
         for entry in request.service_availability
     )
     items, faults = [], []
-    for number, item in enumerate(read_entries(entries, max_slot_s)):
+    for number, item in enumerate(Entries(max_slot_s).read_all(entries)):
         if isinstance(item, Fault):
             faults.append(item)
         items.append(item)
@@ -83,6 +83,12 @@ def _restrictions(entry: pb.ServiceAvailability) -> dict[str, Any]:
     if entry.HasField("resources_restrict"):
         found["resources_restrict"] |= _unknown(entry.resources_restrict)
     return found
+
+
+def _availability(message: pb.Availability) -> dict[str, Any]:
+    """Write an availability; unlike a file, a message says 0 where it says nothing."""
+    spots = {} if message.HasField("recurrence") else {"spots_total": 0, "spots_open": 0}
+    return spots | _in_json(message)
 
 
 def _unknown(message: Message) -> dict[str, None]:
