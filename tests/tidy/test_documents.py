@@ -2,6 +2,7 @@ import re
 import shlex
 import subprocess
 import sys
+from dataclasses import fields
 from functools import cache
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from pydantic_settings import BaseSettings
 from leasehold import settings as settings_module
 from leasehold.client_settings import ClientSettings
 from leasehold.model.errors import StoreTrouble
+from leasehold.rpc import server
+from leasehold.rpc.server import Connections
 from leasehold.rpc.v1 import status as v1
 from leasehold.rpc.v2 import status
 from leasehold.settings import PREFIX, Settings
@@ -117,3 +120,28 @@ def test_commands_of_the_documents_exist() -> None:
                 shown = help_of(*command)
                 options = {word for word in words if word.startswith("--")}
                 assert all(option in shown for option in options), line
+
+
+def test_security_document_has_the_limits_that_listeners_have() -> None:
+    """What a connection may take, and what all share, is what gRPC is given (failure mode 66)."""
+    any_age = Connections(**{each.name: 1 for each in fields(Connections)})
+    given = dict(server.channel_options(any_age, 1))
+    _, connection, shared = re.split(
+        r"^## What (?:one connection may take|all callers of a listener share)\n",
+        (ROOT / "docs" / "security.md").read_text(),
+        flags=re.MULTILINE,
+    )
+
+    for row in (
+        f"| metadata of a call | {given['grpc.max_metadata_size'] // 1024} KiB |",
+        f"| streams of one connection | {given['grpc.max_concurrent_streams']} |",
+        f"| time for a handshake | {given['grpc.server_handshake_timeout_ms'] // 1000} s |",
+        f"| silence | a ping after {given['grpc.keepalive_time_ms'] // 1000} s |",
+    ):
+        assert row in connection
+    for row in (
+        "| calls that a listener handles at a time | `LEASEHOLD_MAX_CONCURRENT_CALLS` |",
+        f"| about {given['grpc.server.max_pending_requests']} |",
+    ):
+        assert row in shared
+        assert row not in connection
