@@ -20,7 +20,7 @@
 -- ARGV[16] additional_request  string   the user's words to the merchant, 0-4096 bytes
 -- ARGV[17] events              string   where events are noted, and how many for how long (lua/README.md); empty for nowhere
 -- Returns {status, ...} in order of precedence:
---   replayed                original slot  the token made this booking already
+--   replayed                original slot current_slot taken_at_ms  the token made this booking already, and that is its slot now
 --   token_reused                      the token belongs to another slot, lease or user
 --   lease_unknown                     no such lease is remembered
 --   lease_slot_mismatch               the lease is for another slot
@@ -72,10 +72,10 @@ local events = ARGV[17]
 
 local now = now_ms()
 
-local booking = redis.call('HMGET', booking_key, 'slot', 'lease', 'user', 'original')
+local booking = redis.call('HMGET', booking_key, 'slot', 'lease', 'user', 'original', 'current_slot', 'taken_at_ms')
 if (booking[1] == wanted_slot or wanted_slot == '') and booking[2] == lease_suffix
     and booking[3] == user and lease_is_elsewhere == '0' then
-  return {'replayed', booking[4], booking[1]}
+  return {'replayed', booking[4], booking[1], booking[5], tonumber(booking[6]) or 0}
 elseif booking[1] then
   return {'token_reused'}
 end

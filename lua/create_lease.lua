@@ -32,7 +32,7 @@
 -- Cost: constant for a slot with one spot: at most three reads, and three writes of two keys. With N spots one MGET of N
 -- keys, from 17 on only when five tries have failed. Redis' own time
 -- at 1, 10, 100, 1000 spots: 14, 22, 16, 17 us while spots are free, 9, 17, 70, 843 us once none is.
--- Rights: TIME; HMGET HSET PEXPIREAT lease; GET MGET EXISTS PTTL SET slot; HGET spots; EXISTS HEXISTS inventory;
+-- Rights: TIME; HMGET HSET PEXPIREAT lease; HMGET booking; GET MGET EXISTS PTTL SET slot; HGET spots; EXISTS HEXISTS inventory;
 --   XLEN XADD PEXPIRE events; ZRANGE ZADD ZREM PEXPIRE expiring.
 -- Promises: consumed, replayed, created.
 -- Repeatable: yes. The lease is named by its reference, so a second run finds the first one's work.

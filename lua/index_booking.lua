@@ -1,41 +1,52 @@
--- index_booking: the user's index names the booking, and lasts at least as long; it may name too much, never too little.
--- KEYS[1]  index_key  sorted set  booking ids of one user, by the time they were last named
--- ARGV[1]  booking_id      string   as on the wire
--- ARGV[2]  slot_start_ms   integer  the start of the slot, epoch ms
--- ARGV[3]  keep_ms         integer  how long after that start the record is kept
--- ARGV[4]  max_advance_ms  integer  no booking starts later than this from now
+-- index_booking: the user's index names the booking by its present start, and lasts at least as long as its record.
+-- KEYS[1]  index_key  sorted set  booking ids of one user, by the start of their slots, epoch seconds
+-- KEYS[2]  moves_key  sorted set  those of them that were moved of late, by when, epoch ms
+-- ARGV[1]  booking_id   string   as on the wire
+-- ARGV[2]  start_s      integer  the start of the slot that it has, epoch seconds
+-- ARGV[3]  ends_at_ms   integer  when its record ends, epoch ms
+-- ARGV[4]  taken_at_ms  integer  since when it has that slot, epoch ms; 0 since it was made
+-- ARGV[5]  keep_ms      integer  longer than any call can take
 -- Returns {status, ...} in order of precedence:
---   not_needed   a booking of such a slot has ended, or is still refused in two minutes
---   indexed      the booking is named
--- Keeps: the index ends with the last booking that it names.
--- Cost: O(log n) in the bookings of one user.
--- Rights: TIME; PTTL ZADD PEXPIREAT bookings-of.
--- Promises: indexed.
--- Repeatable: yes. It only adds.
+--   not_needed  its record has ended
+--   overtaken   a later move is indexed already
+--   indexed     the booking is named
+-- Keeps: the index ends with the last booking that it names; of two moves the later one counts, in whichever order they come.
+-- Cost: O(log n) in the bookings of one user; at most seven commands.
+-- Rights: TIME; ZSCORE PTTL ZADD PEXPIREAT PEXPIRE bookings-of.
+-- Promises: overtaken, indexed.
+-- Repeatable: yes. A second run names it again.
 
 --@include now_ms
 --@include format_ms
 --@include require_rights
 
 local index_key = KEYS[1]
+local moves_key = KEYS[2]
 local booking_id = ARGV[1]
-local slot_start_ms = tonumber(ARGV[2])
-local keep_ms = tonumber(ARGV[3])
-local max_advance_ms = tonumber(ARGV[4])
-
--- The booking is judged later than this, and by the clock of another shard, so the horizon may have moved on.
-local longer_than_any_call_ms = 120000
+local start_s = ARGV[2]
+local ends_at_ms = tonumber(ARGV[3])
+local taken_at_ms = tonumber(ARGV[4])
+local keep_ms = ARGV[5]
 
 local now = now_ms()
-local ends_at_ms = slot_start_ms + keep_ms
-if ends_at_ms <= now or slot_start_ms > now + max_advance_ms + longer_than_any_call_ms then
+-- A past PEXPIREAT would delete the whole index.
+if ends_at_ms <= now then
   return {'not_needed'}
+end
+local moved_at_ms = redis.call('ZSCORE', moves_key, booking_id)
+if moved_at_ms and tonumber(moved_at_ms) > taken_at_ms then
+  return {'overtaken'}
 end
 
 local remaining_ms = redis.call('PTTL', index_key)
 require_rights(index_key, 'PEXPIREAT')
-redis.call('ZADD', index_key, format_ms(now), booking_id)
+require_rights(moves_key, 'ZADD', 'PEXPIRE')
+redis.call('ZADD', index_key, start_s, booking_id)
 if remaining_ms < ends_at_ms - now then
   redis.call('PEXPIREAT', index_key, format_ms(ends_at_ms))
+end
+if taken_at_ms > 0 then
+  redis.call('ZADD', moves_key, format_ms(taken_at_ms), booking_id)
+  redis.call('PEXPIRE', moves_key, keep_ms)
 end
 return {'indexed'}

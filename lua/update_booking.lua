@@ -22,11 +22,11 @@
 --   slot_mismatch                                    it is for another service, staff member or room than the caller says
 --   already_cancelled                                it is cancelled, and something else is wanted
 --   not_cancellable                                  it is a no-show, and cannot be cancelled
---   unchanged  api original booking_status slot      it is as wanted already
+--   unchanged  api original booking_status slot user taken_at_ms  it is as wanted already
 --   start_too_soon                                   the new slot has begun, or begins within min_lease_ms
 --   start_too_far                                    the new slot begins after more than max_advance_ms
 --   slot_unavailable                                 the new slot is not in the inventory, or has no free spot
---   updated    api original booking_status slot      it is as wanted now
+--   updated    api original booking_status slot user taken_at_ms  it is as wanted now; the slot since that moment
 -- Keeps: the new spot is taken and the old one freed in one step; a cancelled booking stays cancelled.
 -- Cost: constant for slots with one spot: at most five reads, and seven writes of four keys. A move to a slot with N
 -- spots finds a free one as create_lease does.
@@ -63,9 +63,9 @@ local events = ARGV[17]
 local now = now_ms()
 
 local record = redis.call('HMGET', booking_key,
-  'api', 'original', 'status', 'current_slot', 'spot', 'start_ms', 'duration_ms', 'user', 'lease')
+  'api', 'original', 'status', 'current_slot', 'spot', 'start_ms', 'duration_ms', 'user', 'lease', 'taken_at_ms')
 local api, original, booking_status, slot, spot = record[1], record[2], record[3], record[4], record[5]
-local user, lease = record[8], record[9]
+local user, lease, taken_at_ms = record[8], record[9], tonumber(record[10]) or 0
 
 if not api then
   return {'booking_unknown'}
@@ -80,7 +80,7 @@ if differs(named_service, service) or differs(named_staff, staff) or differs(nam
 elseif booking_status == 'canceled' and wanted_status ~= 'canceled' then
   return {'already_cancelled'}
 elseif booking_status == 'canceled' then
-  return {'unchanged', api, original, booking_status, slot}
+  return {'unchanged', api, original, booking_status, slot, user, taken_at_ms}
 elseif wanted_status == 'canceled' and booking_status ~= 'confirmed' then
   return {'not_cancellable'}
 end
@@ -99,7 +99,7 @@ if wanted_status == '' then
   wanted_status = booking_status
 end
 if not moves and wanted_status == booking_status then
-  return {'unchanged', api, original, booking_status, slot}
+  return {'unchanged', api, original, booking_status, slot, user, taken_at_ms}
 end
 
 local owner = 'booking ' .. booking_suffix .. ' ' .. user
@@ -137,12 +137,14 @@ if is_owner and (moves or wanted_status == 'canceled') then
 end
 redis.call('HSET', booking_key, 'status', wanted_status)
 if moves then
+  -- The user's index tells moves apart by this, so no two of them have the same.
+  taken_at_ms = math.max(now, taken_at_ms + 1)
   local ends_at = format_ms(start_ms + duration_ms + retention_ms)
   redis.call('SET', new_spot_stem .. new_spot, owner, 'PXAT', ends_at)
   redis.call('HSET', booking_key,
     'current_slot', new_slot,
     'spot', new_spot,
-    'taken_at_ms', format_ms(now),
+    'taken_at_ms', format_ms(taken_at_ms),
     'start_ms', format_ms(start_ms),
     'duration_ms', format_ms(duration_ms))
   redis.call('PEXPIREAT', booking_key, ends_at)
@@ -160,4 +162,4 @@ if events ~= '' then
   end
   keep_events(events)
 end
-return {'updated', api, original, wanted_status, new_slot}
+return {'updated', api, original, wanted_status, new_slot, user, taken_at_ms}

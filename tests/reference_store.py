@@ -281,7 +281,8 @@ class ReferenceStore:
     def _move(self, made: Booking, new_slot: Slot, new_spot: int) -> None:
         owner, _ = self.owners.pop((made.current_slot, made.spot))
         made.current_slot, made.spot = new_slot, new_spot
-        made.ends_at_ms, made.taken_at_ms = self._end_of(new_slot), self.now_ms
+        made.ends_at_ms = self._end_of(new_slot)
+        made.taken_at_ms = max(self.now_ms, made.taken_at_ms + 1)
         self.owners[new_slot, new_spot] = (owner, made.ends_at_ms)
         if made.command.lease:
             lease = self.leases[new_slot.merchant_id, made.command.lease.suffix]

@@ -13,6 +13,7 @@ import leasehold
 from leasehold import settings as settings_module
 from leasehold.doors import Doors
 from leasehold.model.address import Address
+from leasehold.model.booking import MOST_LISTED
 from leasehold.model.deadline import Deadline
 from leasehold.model.finding import Finding
 from leasehold.rpc import server
@@ -75,6 +76,7 @@ async def serve(settings: Settings, redis_url: str, announce: Callable[[Serving]
             is_strict=is_strict,
             taking=watch.guard(),
             on_grant=metrics.lease_seconds.observe,
+            on_cut=_note_cut,
         )
         readiness = _readiness(settings, store, known)
         doors = Doors(settings)
@@ -158,6 +160,12 @@ async def open_eraser(settings: Settings) -> AsyncIterator[Eraser]:
     """Open the configured store, or else this machine's embedded one, to forget people."""
     async with AsyncExitStack() as stack:
         yield Eraser(_open_link(settings, _store_url(settings), stack), without_person)
+
+
+def _note_cut() -> None:
+    """Say that a user has more bookings than are listed, and not which one."""
+    metrics.lists_cut.inc()
+    _log.warning("booking_list_cut", listed=MOST_LISTED)
 
 
 def _store_url(settings: Settings) -> str:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 from tests.backends import Backend, FakeClock, fake_backend, real_backend, soon
 from tests.model import answers, care
+from tests.model.indexes import Indexes
 from tests.reference_leases import ReferenceLeases
 from tests.reference_store import ReferenceStore
 from tests.servers import RedisServer, poll
@@ -53,7 +54,7 @@ for _, key in ipairs(redis.call('KEYS', '*')) do
   local kind, value = redis.call('TYPE', key).ok, nil
   if kind == 'string' then value = redis.call('GET', key)
   elseif kind == 'hash' then value = redis.call('HGETALL', key)
-  elseif kind == 'zset' then value = redis.call('ZRANGE', key, 0, -1)
+  elseif kind == 'zset' then value = redis.call('ZRANGE', key, 0, -1, 'WITHSCORES')
   else value = {} end
   found[#found + 1] = {key, kind, value, redis.call('PTTL', key)}
 end
@@ -101,6 +102,7 @@ class Walk(RuleBasedStateMachine):
         self.over: set[tuple[str, str]] = set()
         self.consumed: dict[tuple[str, str], str | None] = {}
         self.held: Counter[str] = Counter()
+        self.indexes = Indexes()
 
     def run(self, coroutine: Any) -> Any:
         """Wait for what a coroutine answers, on the loop of this walk."""
@@ -276,7 +278,7 @@ class Walk(RuleBasedStateMachine):
         assert values == {key: value for key, (value, _) in expected.items()}
         for key, (_, ends_at_ms) in expected.items():
             assert abs(found[key][1] - ends_at_ms) <= self.tolerance_ms, key
-        self.check_indexes(indexes)
+        self.indexes.check(indexes, self.reference, self.tolerance_ms)
         self.check_truths(found)
 
     def settle_clocks(self, found: Any, expected: Any) -> None:
@@ -293,7 +295,8 @@ class Walk(RuleBasedStateMachine):
         dumped = {}
         for key, kind, value, remaining_ms in found:
             assert remaining_ms >= 0, f"no TTL: {key}"
-            fields = dict(zip(value[::2], value[1::2], strict=True)) if kind == "hash" else value
+            is_paired = kind in ("hash", "zset")
+            fields = dict(zip(value[::2], value[1::2], strict=True)) if is_paired else value
             dumped[key] = (fields, now_ms + remaining_ms)
         return dumped
 
@@ -321,15 +324,6 @@ class Walk(RuleBasedStateMachine):
             }
             found[keys.booking_key(merchant, suffix)] = (fields, made.ends_at_ms)
         return found
-
-    def check_indexes(self, indexes: dict[str, Key]) -> None:
-        """An index names at least what its user has, and lasts at least as long."""
-        assert indexes.keys() <= {keys.index_key(ids.user_digest(user)) for user in USERS}
-        for made in self.reference.bookings.values():
-            if made.command.user_id:
-                named, ends_at_ms = indexes[keys.index_key(ids.user_digest(made.command.user_id))]
-                assert made.command.booking_id in named
-                assert ends_at_ms >= made.ends_at_ms - self.tolerance_ms
 
     def check_truths(self, found: dict[str, Key]) -> None:
         """What holds of the keys alone, whatever the reference thinks."""

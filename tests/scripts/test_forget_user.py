@@ -59,16 +59,19 @@ async def forget(backend: Backend, user: str) -> Forgotten:
 
 
 async def indexed(backend: Backend, user: str) -> list[str]:
-    """Return what a user's index names."""
-    found = await backend.redis.zrange(keys.index_key(ids.user_digest(user)), 0, -1)
-    return [str(booking_id) for booking_id in found]
+    """Return what a user's index and intents name."""
+    digest = ids.user_digest(user)
+    found = set()
+    for key in (keys.index_key(digest), keys.intents_key(digest)):
+        found |= {str(booking_id) for booking_id in await backend.redis.zrange(key, 0, -1)}
+    return sorted(found)
 
 
 async def age(backend: Backend, user: str) -> None:
-    """Let a user's index have been written two minutes earlier than it was."""
-    index_key = keys.index_key(ids.user_digest(user))
+    """Let a user's intents have been named two minutes earlier than they were."""
+    intents_key = keys.intents_key(ids.user_digest(user))
     for booking_id in await indexed(backend, user):
-        await backend.redis.zincrby(index_key, -120_001, booking_id)
+        await backend.redis.zincrby(intents_key, -120_001, booking_id)
 
 
 async def test_forget_user_leaves_the_booking_and_nothing_of_the_user(backend: Backend) -> None:
@@ -203,10 +206,10 @@ async def test_forget_user_interrupted_is_completed_by_the_next_run(backend: Bac
 
 
 async def test_forget_user_keeps_a_booking_in_the_making_named(backend: Backend) -> None:
-    """What the index names and nobody has made yet stays named until no call can be making it."""
+    """What is intended and nobody has made yet stays named until no call can be making it."""
     user = user_of(backend)
     taken = await book_as(backend, user_of(backend, "bo"), "of bo")
-    # Refused, so that only the index knows of it; it could as well be made in a moment.
+    # Refused, so that only an intent knows of it; it could as well be made in a moment.
     assert (await book(backend, taken, None, "token-1", user)).status == "slot_unavailable"
 
     assert await forget(backend, user) == Forgotten([], still_named=1)

@@ -253,20 +253,20 @@ async def test_list_bookings_leaves_out_what_has_begun(
 async def test_list_bookings_forgets_what_was_never_made(
     fake: Backend, fake_clock: FakeClock
 ) -> None:
-    """A refused booking leaves its name in the index, for as long as it could still be made."""
+    """A refused booking leaves an intent, for as long as it could still be made."""
     slot = await fake.slot()
     await fake.create_lease(slot)
     user = f"user-1-{fake.merchant}"
     refused = CreateBooking(slot, "token-1", "v2", user, b"original")
     await fake.store().create_booking(refused, soon())
-    index = keys.index_key(ids.user_digest(user))
+    index, intents = keys.index_key(ids.user_digest(user)), keys.intents_key(ids.user_digest(user))
 
     assert await listed(fake) is None
-    assert await fake.redis.zrange(index, 0, -1) == [refused.booking_id]
+    assert await fake.redis.zrange(intents, 0, -1) == [refused.booking_id]
 
     fake_clock.now_ms += 120_000
     assert await listed(fake) is None
-    assert await fake.redis.exists(index) == 0
+    assert await fake.redis.exists(index, intents) == 0
 
 
 async def test_index_lasts_as_long_as_the_last_booking_that_it_names(backend: Backend) -> None:

@@ -42,6 +42,8 @@ CURES = {
     " it now: redis-cli DEL <key>",
     Ailment.OTHER_SPOT: "Its owner's record names another spot. Compare: redis-cli GET <key>, and"
     " leasehold lease get. To free it now: redis-cli DEL <key>",
+    Ailment.NOT_INDEXED: "The process that made or moved it ended in between. The user's lists lack"
+    " it until the caller repeats that request; leasehold forget --thorough finds it.",
 }
 """What to do about each kind of key that must not be."""
 

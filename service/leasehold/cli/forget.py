@@ -39,6 +39,9 @@ def forget(
     booking: Annotated[
         str, typer.Option(help="Booking id, instead: those of v0 name no user.")
     ] = "",
+    thorough: Annotated[
+        bool, typer.Option(help="With --user: look through every booking of the store, too.")
+    ] = False,
     as_json: options.AsJson = False,
 ) -> None:
     """Erase a person's data: their bookings stand, and nothing says any more whose they are.
@@ -50,8 +53,10 @@ def forget(
     """
     if bool(user) == bool(booking):
         fail("Say --user or --booking.", UNUSABLE)
+    if thorough and booking:
+        fail("--thorough goes with --user.", UNUSABLE)
     settings = load_settings()
-    do = _of_booking(booking) if booking else _of_user(user)
+    do = _of_booking(booking) if booking else _of_user(user, is_thorough=thorough)
     with progress() as shown:
         task = shown.add_task("bookings", total=None)
 
@@ -71,7 +76,7 @@ def forget(
         raise typer.Exit(REFUSED)
 
 
-def _of_user(user: str) -> Forget:
+def _of_user(user: str, *, is_thorough: bool) -> Forget:
     user_id = sys.stdin.readline().rstrip("\r\n") if user == _STANDARD_INPUT else user
     try:
         fault = checks.id_fault(user_id)
@@ -79,7 +84,7 @@ def _of_user(user: str) -> Forget:
         fault = "is not UTF-8"
     if fault:
         fail(f"The user id {fault}.", UNUSABLE)
-    return lambda eraser, tell: eraser.forget_user(user_id, tell)
+    return lambda eraser, tell: eraser.forget_user(user_id, tell, is_thorough=is_thorough)
 
 
 def _of_booking(booking_id: str) -> Forget:

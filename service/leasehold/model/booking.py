@@ -133,6 +133,10 @@ class BookingRecord:
     slot: Slot
 
 
+MOST_LISTED = 1000
+"""So many bookings of a user are listed; of more the soonest."""
+
+
 @dataclass(frozen=True, slots=True)
 class UpdateBookingOutcome:
     """The answer to one UpdateBooking."""

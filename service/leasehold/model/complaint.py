@@ -12,6 +12,7 @@ class Ailment(StrEnum):
     NO_OWNER = "no_owner"
     NO_RECORD = "no_record"
     OTHER_SPOT = "other_spot"
+    NOT_INDEXED = "not_indexed"
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,10 @@ class LeaseStore(Protocol):
         ...
 
     async def list_bookings(self, user_id: str, deadline: Deadline) -> list[BookingRecord] | None:
-        """Return the user's future bookings that stand, by start; None for an unknown user."""
+        """Return the user's future bookings that stand, by start; None for an unknown user.
+
+        Of more than MOST_LISTED the soonest.
+        """
         ...
 
     async def ping(self, deadline: Deadline) -> None:

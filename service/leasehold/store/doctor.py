@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
@@ -10,14 +11,17 @@ from redis.exceptions import ResponseError
 from leasehold.model.complaint import Ailment, Complaint, Examination
 from leasehold.model.deadline import Deadline
 from leasehold.model.finding import Finding
-from leasehold.model.ids import encode_id
+from leasehold.model.ids import Reference, encode_id, wire_id
 from leasehold.store import keys, permissions, safety
+from leasehold.store.booking_records import NOBODY
 from leasehold.store.link import Link
 from leasehold.store.node import Node
+from leasehold.store.user_index import UserIndex
 
 _KEYS_AT_ONCE = 500
 _CALL_TIMEOUT_S = 30
 _MOST_COMPLAINTS = 100
+_CALL_ENDS_IN_S = 1
 _MARKER = re.compile(r"marker(?::\{\d+\})?")
 _FAMILY = re.compile(
     r"(?:slot|lease|booking|bookings-of|spots|inventory|stage|ack|events|expiring)[:{]"
@@ -33,6 +37,7 @@ class Doctor:
         """``replica_acks`` is how many replicas the service waits for."""
         self._link = link
         self._replica_acks = replica_acks
+        self._index = UserIndex(link, booking_retention_ms=0)
 
     async def findings(self) -> list[Finding]:
         """Return what the store's own settings put at risk, and whether data is known lost."""
@@ -51,7 +56,7 @@ class Doctor:
             while cursor:
                 words = ("SCAN", cursor, "COUNT", str(_KEYS_AT_ONCE))
                 after, names = await self._link.read_on(node, *words, deadline=_deadline())
-                found = await asyncio.gather(*(self._examine_key(node, name) for name in names))
+                found = await self._link.each(partial(self._examine_key, node), names)
                 _note(examination, names, found)
                 cursor = str(after) if int(after) else ""
         return examination
@@ -85,7 +90,23 @@ class Doctor:
                 ailments += await self._examine_spot(node, key, tagged["tag"])
             except ResponseError:
                 ailments.append(Ailment.NO_OWNER)  # It, or a record, is of another type.
+        if (booking := keys.parse_booking_key(key)) and not await self._is_listed(node, booking):
+            # The call that has made or moved it may be about to name it.
+            await asyncio.sleep(_CALL_ENDS_IN_S)
+            if not await self._is_listed(node, booking):
+                ailments.append(Ailment.NOT_INDEXED)
         return ailments
+
+    async def _is_listed(self, node: Node, booking: Reference) -> bool:
+        """Tell whether the index of whoever made a booking names it as it is."""
+        key = keys.booking_key(booking.merchant_id, booking.suffix)
+        user, start_ms = await self._read(node, "HMGET", key, "user", "start_ms")
+        if user in (None, NOBODY) or start_ms is None:
+            return True
+        remaining_ms = await self._read(node, "PTTL", key)
+        booking_id = wire_id(booking.merchant_id, booking.suffix)
+        place = (int(start_ms) // 1000, remaining_ms)
+        return await self._index.has(user, booking_id, *place, _deadline())
 
     async def _examine_spot(self, node: Node, key: str, tag: str) -> list[Ailment]:
         """Return what is wrong with who has a spot."""

@@ -1,17 +1,18 @@
 """Forgets a person: their bookings stand, and no key or value says any more whose they are."""
 
-import asyncio
 import base64
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 from leasehold.model import ids
 from leasehold.model.deadline import Deadline
 from leasehold.model.forgetting import ForgetUserStatus, Forgotten
 from leasehold.store import keys, scripts
+from leasehold.store.booking_records import NOBODY
 from leasehold.store.link import Link
-from leasehold.store.redis_store import NOBODY, OLDER_THAN_ANY_CALL_MS
+from leasehold.store.user_index import EVERYTHING, OLDER_THAN_ANY_CALL_MS, UserIndex
 
-_AT_ONCE = 20
+_KEYS_AT_ONCE = 500
+_TOLD_AT_ONCE = 20
 _CALL_TIMEOUT_S = 30
 
 
@@ -23,23 +24,32 @@ class Eraser:
         self._link = link
         self._without_person = without_person
         self._forget_user = scripts.load("forget_user")
-        self._forget_booking = scripts.load("forget_booking")
+        # It names nothing, so it need not know how long bookings are kept.
+        self._index = UserIndex(link, booking_retention_ms=0)
 
-    async def forget_user(self, user_id: str, progress: Callable[[int, int], object]) -> Forgotten:
+    async def forget_user(
+        self, user_id: str, progress: Callable[[int, int], object], *, is_thorough: bool = False
+    ) -> Forgotten:
         """Forget whoever made the bookings of a user; see lua/forget_user.lua.
 
-        A booking leaves the user's index only once it tells nothing, so an interrupted run is
-        completed by another one. ``progress`` is told how many of how many are done.
+        Finds what the user's index and intents name, and with ``is_thorough`` looks at every
+        booking of the store too, in whichever shard it lies. A booking leaves the index only once
+        it tells nothing, so an interrupted run is completed by another one. ``progress`` is told
+        how many of how many are done.
         """
         user = ids.user_digest(user_id)
-        index_key = keys.index_key(user)
-        named, forgotten = await self._named(index_key), list[str]()
-        for first in range(0, len(named), _AT_ONCE):
-            some = named[first : first + _AT_ONCE]
-            found = await asyncio.gather(*(self._take_out(it, user, index_key) for it in some))
-            forgotten += [it for it, was_theirs in zip(some, found, strict=True) if was_theirs]
-            progress(first + len(some), len(named))
-        return Forgotten(sorted(forgotten), len(await self._named(index_key)))
+        forgotten, done = set[str](), 0
+        named = await self._count(user)
+        async for names in self._named(user):
+            for first in range(0, len(names), _TOLD_AT_ONCE):
+                some = names[first : first + _TOLD_AT_ONCE]
+                found = await self._link.each(lambda it: self._take_out(it, user), some)
+                forgotten |= {it for it, was_theirs in zip(some, found, strict=True) if was_theirs}
+                done += len(some)
+                progress(done, max(done, named))
+        if is_thorough:
+            forgotten |= await self._look_through(user, progress)
+        return Forgotten(sorted(forgotten), await self._count(user))
 
     async def forget_whoever_made(self, booking: ids.Reference) -> Forgotten | None:
         """Forget whoever made one booking, also one of v0; None when it is unknown."""
@@ -49,17 +59,52 @@ class Eraser:
         if user is None or await self._forget(booking, user) is ForgetUserStatus.BOOKING_UNKNOWN:
             return None
         if user != NOBODY:
-            await self._unname(booking_id, keys.index_key(user), 0)
+            await self._index.unname(user, booking_id, 0, _deadline())
         return Forgotten([booking_id])
 
-    async def _take_out(self, booking_id: str, user: str, index_key: str) -> bool:
+    async def _named(self, user: str) -> AsyncIterator[list[str]]:
+        async for names in self._index.pieces(user, EVERYTHING, _deadline()):
+            yield names
+        if intents := await self._index.intents(user, _deadline()):
+            yield intents
+
+    async def _count(self, user: str) -> int:
+        """Return how many bookings index and intents name."""
+        return len({name async for names in self._named(user) for name in names})
+
+    async def _look_through(self, user: str, progress: Callable[[int, int], object]) -> set[str]:
+        """Forget every booking of the user's that the store has; a piece of keys at a time."""
+        forgotten, done = set[str](), 0
+        for node in (await self._link.primaries(_deadline())).values():
+            cursor = "0"
+            while cursor:
+                words = ("SCAN", cursor, "MATCH", "booking:{*", "COUNT", str(_KEYS_AT_ONCE))
+                after, names = await self._link.read_on(node, *words, deadline=_deadline())
+                bookings = [found for name in names if (found := keys.parse_booking_key(name))]
+                theirs = await self._link.each(lambda it: self._take_out_of(it, user), bookings)
+                forgotten |= {found for found in theirs if found}
+                done += len(names)
+                progress(done, done)
+                cursor = str(after) if int(after) else ""
+        return forgotten
+
+    async def _take_out_of(self, booking: ids.Reference, user: str) -> str:
+        """Forget whoever made a booking if that was this user, and return its id; else nothing."""
+        key = keys.booking_key(booking.merchant_id, booking.suffix)
+        if await self._link.read("HGET", key, "user", deadline=_deadline()) != user:
+            return ""
+        booking_id = ids.wire_id(booking.merchant_id, booking.suffix)
+        return booking_id if await self._take_out(booking_id, user) else ""
+
+    async def _take_out(self, booking_id: str, user: str) -> bool:
         """Forget whoever made what an index names, and tell whether that was its user."""
         booking = ids.parse_wire_id(booking_id)
         assert booking, f"not a booking id: {booking_id}"
         status = await self._forget(booking, user)
         # Where there is a record nobody can be making one; where there is none somebody may.
         is_missing = status is ForgetUserStatus.BOOKING_UNKNOWN
-        await self._unname(booking_id, index_key, OLDER_THAN_ANY_CALL_MS if is_missing else 0)
+        min_age_ms = OLDER_THAN_ANY_CALL_MS if is_missing else 0
+        await self._index.unname(user, booking_id, min_age_ms, _deadline())
         return status in (ForgetUserStatus.FORGOTTEN, ForgetUserStatus.REPLAYED)
 
     async def _forget(self, booking: ids.Reference, user: str) -> ForgetUserStatus | None:
@@ -89,17 +134,6 @@ class Eraser:
             # What has changed in between was forgotten by somebody else, or made anew.
             if status != ForgetUserStatus.CHANGED:
                 return ForgetUserStatus(status)
-
-    async def _unname(self, booking_id: str, index_key: str, min_age_ms: int) -> None:
-        await self._link.run(
-            self._forget_booking, [index_key], [booking_id, min_age_ms], _deadline()
-        )
-
-    async def _named(self, index_key: str) -> list[str]:
-        found: list[str] = await self._link.read(
-            "ZRANGE", index_key, "0", "-1", deadline=_deadline()
-        )
-        return found
 
 
 def _deadline() -> Deadline:

@@ -7,7 +7,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
-from leasehold.model.ids import decode_id, encode_id
+from leasehold.model.ids import Reference, decode_id, encode_id, parse_wire_id
 from leasehold.model.lease import LeaseTerms
 from leasehold.model.slot import Slot
 
@@ -40,6 +40,12 @@ def lease_key(merchant_id: str, lease_suffix: str) -> str:
     return f"lease:{{{encode_id(merchant_id)}}}:{lease_suffix}"
 
 
+def parse_booking_key(key: str) -> Reference | None:
+    """Undo booking_key; None for a key that it cannot have made."""
+    tagged = key.removeprefix("booking:{")
+    return parse_wire_id(tagged.replace("}:", ".", 1)) if tagged != key else None
+
+
 def booking_key(merchant_id: str, booking_suffix: str) -> str:
     """Name the record of a booking."""
     return f"booking:{{{encode_id(merchant_id)}}}:{booking_suffix}"
@@ -48,6 +54,16 @@ def booking_key(merchant_id: str, booking_suffix: str) -> str:
 def index_key(user_digest: str) -> str:
     """Name the index of a user's bookings, which lie with many merchants."""
     return f"bookings-of:{{{user_digest}}}"
+
+
+def intents_key(user_digest: str) -> str:
+    """Name what says which bookings of a user may be in the making."""
+    return f"{index_key(user_digest)}:intents"
+
+
+def moves_key(user_digest: str) -> str:
+    """Name what says which bookings of a user were moved of late."""
+    return f"{index_key(user_digest)}:moves"
 
 
 def acknowledgement_key(key: str) -> str:

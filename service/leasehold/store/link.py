@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Collection
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from typing import Any, Protocol, TypeVar
 
 from redis.exceptions import NoScriptError
 
@@ -15,6 +15,10 @@ from leasehold.store.lane import NeverSentError, pause_s
 from leasehold.store.node import Limits, Node, Word
 from leasehold.store.scripts import Script
 
+_AT_ONCE = 20
+
+Item = TypeVar("Item")
+Found = TypeVar("Found")
 Reply = list[Any]
 """A status word, then strings and integers, as the header of the script says."""
 
@@ -120,6 +124,19 @@ class Link:
             *(self.read_on(it, *words, deadline=deadline) for it in primaries.values())
         )
         return dict(zip(primaries, answers, strict=True))
+
+    async def each(
+        self, do: Callable[[Item], Awaitable[Found]], items: Sequence[Item]
+    ) -> list[Found]:
+        """Do for every item what asks the store, and return what came of it, in their order.
+
+        So few at a time that the commands of others do not wait long, and are not refused.
+        """
+        found: list[Found] = []
+        at_once = min(_AT_ONCE, max(1, self._limits.max_in_flight // 4))
+        for first in range(0, len(items), at_once):
+            found += await asyncio.gather(*map(do, items[first : first + at_once]))
+        return found
 
     async def primaries(self, deadline: Deadline) -> dict[str, Node]:
         """Return every node that takes writes now, by its address; raises as run does."""

@@ -1,6 +1,5 @@
 """What operators ask of leases, on Redis: one script for each operation, and SCAN for lists."""
 
-import asyncio
 import time
 from typing import Any
 
@@ -29,7 +28,6 @@ from leasehold.store.link import Link
 
 # So few keys at a time that nobody who asks for a lease meanwhile waits long behind them.
 _KEYS_AT_ONCE = 1000
-_LEASES_AT_ONCE = 100
 # A page ends with so much of its time left, so that what it has still reaches the caller.
 _LEFT_FOR_THE_ANSWER = 0.5
 
@@ -150,11 +148,8 @@ class RedisLeases:
         self, merchant_id: str, suffixes: list[str], deadline: Deadline
     ) -> list[LeaseRecord]:
         """Return those that still are remembered."""
-        found: list[LeaseRecord | None] = []
-        for first in range(0, len(suffixes), _LEASES_AT_ONCE):
-            some = suffixes[first : first + _LEASES_AT_ONCE]
-            asked = (self.get_lease(ids.Reference(merchant_id, it), deadline) for it in some)
-            found += await asyncio.gather(*asked)
+        named = [ids.Reference(merchant_id, suffix) for suffix in suffixes]
+        found = await self._link.each(lambda it: self.get_lease(it, deadline), named)
         return [lease for lease in found if lease]
 
 

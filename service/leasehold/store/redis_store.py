@@ -1,6 +1,5 @@
 """The store on Redis: one script for each operation."""
 
-import asyncio
 import base64
 import time
 from collections.abc import Callable
@@ -8,6 +7,7 @@ from typing import Any
 
 from leasehold.model import ids
 from leasehold.model.booking import (
+    MOST_LISTED,
     BookingRecord,
     BookingStatus,
     CreateBooking,
@@ -23,15 +23,15 @@ from leasehold.model.inventory import CheckAvailabilityOutcome, CheckAvailabilit
 from leasehold.model.lease import CreateLease, CreateLeaseOutcome, CreateLeaseStatus, LeaseTerms
 from leasehold.model.slot import Slot
 from leasehold.store import keys, scripts
+from leasehold.store.booking_records import NOBODY, RECORD_FIELDS, read_record
 from leasehold.store.hooks import tell_nobody
 from leasehold.store.link import Link
+from leasehold.store.listing import list_bookings
 from leasehold.store.marker import Runner
+from leasehold.store.user_index import UserIndex
 
-NOBODY = "nobody"
-"""Stands where a digest would, and is none: digests have 26 characters."""
-OLDER_THAN_ANY_CALL_MS = 120_000
 _MERCHANT_UNKNOWN = "merchant_unknown"
-_BOOKING_FIELDS = ("api", "original", "status", "current_slot")
+_MADE = (CreateBookingStatus.CREATED, CreateBookingStatus.REPLAYED)
 
 
 class RedisStore:
@@ -45,22 +45,24 @@ class RedisStore:
         is_strict: bool = False,
         taking: Runner | None = None,
         on_grant: Callable[[float], object] = tell_nobody,
+        on_cut: Callable[[], object] = tell_nobody,
     ) -> None:
         """With ``is_strict`` only slots of the inventory exist, each with so many spots; else all.
 
         ``taking`` runs the scripts that take a free spot or tell of one, if not the link does.
-        ``on_grant`` is called with the seconds for which each new lease was granted.
+        ``on_grant`` is called with the seconds for which each new lease was granted, ``on_cut`` for
+        each list that leaves bookings out.
         """
         self._link = link
         self._taking = taking or link
         self._terms = terms
         self._is_strict = is_strict
         self._on_grant = on_grant
+        self._on_cut = on_cut
+        self._index = UserIndex(link, terms.booking_retention_ms)
         self._create_lease = scripts.load("create_lease")
         self._create_booking = scripts.load("create_booking")
         self._update_booking = scripts.load("update_booking")
-        self._index_booking = scripts.load("index_booking")
-        self._forget_booking = scripts.load("forget_booking")
         self._check_availability = scripts.load("check_availability")
 
     async def create_lease(self, command: CreateLease, deadline: Deadline) -> CreateLeaseOutcome:
@@ -112,9 +114,8 @@ class RedisStore:
         merchant_id = command.merchant_id
         user = ids.user_digest(command.user_id) if command.user_id else NOBODY
         lease_suffix = lease.suffix if lease else ""
-        if slot and command.user_id:
-            end = (slot.start_ms, slot.duration_s * 1000)
-            await self._index(user, command.booking_id, *end, deadline)
+        if user != NOBODY:
+            await self._index.intend(user, command.booking_id, deadline)
         run = self._link.run if lease else self._taking.run
         status, *made = await run(
             self._create_booking,
@@ -146,14 +147,13 @@ class RedisStore:
         )
         await self._tell_from_no_inventory(status, deadline)
         outcome = CreateBookingStatus(status)
-        match made:
-            case [original, slot_text]:
-                original, slot = base64.b64decode(original), keys.parse_slot(merchant_id, slot_text)
-                return CreateBookingOutcome(outcome, original, slot)
-            case [slot_text]:
-                slot = keys.parse_slot(merchant_id, slot_text)
-                return CreateBookingOutcome(outcome, command.original, slot)
-        return CreateBookingOutcome(outcome)
+        if outcome not in _MADE:
+            return CreateBookingOutcome(outcome)
+        original, slot, present_slot, taken_at_ms = _made(command, made)
+        if user != NOBODY:
+            place = (command.booking_id, present_slot, taken_at_ms)
+            await self._index.name(user, *place, deadline)
+        return CreateBookingOutcome(outcome, original, slot)
 
     async def check_availability(self, slot: Slot, deadline: Deadline) -> CheckAvailabilityOutcome:
         """Count the free spots; see lua/check_availability.lua for the answers."""
@@ -179,8 +179,8 @@ class RedisStore:
     ) -> BookingRecord | None:
         """Return a booking as it is now, or None when it is unknown."""
         key = keys.booking_key(reference.merchant_id, reference.suffix)
-        fields = await self._link.read("HMGET", key, *_BOOKING_FIELDS, deadline=deadline)
-        return _booking_record(reference.merchant_id, fields) if fields[0] else None
+        fields = await self._link.read("HMGET", key, *RECORD_FIELDS, deadline=deadline)
+        return read_record(reference.merchant_id, fields) if fields[0] else None
 
     async def update_booking(
         self, command: UpdateBooking, deadline: Deadline
@@ -188,8 +188,6 @@ class RedisStore:
         """Change a booking; see lua/update_booking.lua for the answers."""
         merchant_id, suffix = command.booking.merchant_id, command.booking.suffix
         terms = self._terms
-        if command.moves:
-            await self._index_move(command, deadline)
         run = self._taking.run if command.moves else self._link.run
         start_s, duration_s, party_size = command.start_s, command.duration_s, command.party_size
         status, *fields = await run(
@@ -214,76 +212,23 @@ class RedisStore:
             ],
             deadline,
         )
-        record = _booking_record(merchant_id, fields) if fields else None
+        if not fields:
+            return UpdateBookingOutcome(UpdateBookingStatus(status))
+        *fields, user, taken_at_ms = fields
+        record = read_record(merchant_id, fields)
+        # Also where nothing has changed: the call that moved it may have ended before this.
+        if command.moves and user != NOBODY and record.status is not BookingStatus.CANCELED:
+            booking_id = ids.wire_id(merchant_id, suffix)
+            await self._index.name(user, booking_id, record.slot, taken_at_ms, deadline)
         return UpdateBookingOutcome(UpdateBookingStatus(status), record)
 
     async def list_bookings(self, user_id: str, deadline: Deadline) -> list[BookingRecord] | None:
-        """Return the user's future bookings that stand, by start; None for an unknown user.
-
-        The index may name too much: what it names counts only with a record of this user.
-        """
+        """Return the user's future bookings that stand, by start; None for an unknown user."""
         user = ids.user_digest(user_id)
-        index_key = keys.index_key(user)
-        seconds, _ = await self._link.read("TIME", deadline=deadline, key=index_key)
-        booking_ids = await self._link.read("ZRANGE", index_key, "0", "-1", deadline=deadline)
-        found = await asyncio.gather(
-            *(self._look_up(booking_id, user, index_key, deadline) for booking_id in booking_ids)
-        )
-        records = [record for record in found if record]
-        if not records:
-            return None
-        standing = [
-            record
-            for record in records
-            if record.status is not BookingStatus.CANCELED and record.slot.start_s > int(seconds)
-        ]
-        return sorted(standing, key=lambda record: record.slot.start_s)
-
-    async def _look_up(
-        self, booking_id: str, user: str, index_key: str, deadline: Deadline
-    ) -> BookingRecord | None:
-        reference = ids.parse_wire_id(booking_id)
-        assert reference, f"not a booking id: {booking_id}"
-        key = keys.booking_key(reference.merchant_id, reference.suffix)
-        fields = ("user", *_BOOKING_FIELDS)
-        owner, *record = await self._link.read("HMGET", key, *fields, deadline=deadline)
-        if owner == user:
-            return _booking_record(reference.merchant_id, record)
-        if owner is None:
-            arguments: list[str | int] = [booking_id, OLDER_THAN_ANY_CALL_MS]
-            await self._link.run(self._forget_booking, [index_key], arguments, deadline)
-        return None
-
-    async def _index_move(self, command: UpdateBooking, deadline: Deadline) -> None:
-        """Name the booking in its user's index for as long as the move will keep it."""
-        reference = command.booking
-        key = keys.booking_key(reference.merchant_id, reference.suffix)
-        fields = ("user", "start_ms", "duration_ms")
-        user, start_ms, duration_ms = await self._link.read(
-            "HMGET", key, *fields, deadline=deadline
-        )
-        if user in (None, NOBODY):
-            return
-        new_start_ms = int(start_ms) if command.start_s is None else command.start_s * 1000
-        if command.duration_s is not None:
-            duration_ms = command.duration_s * 1000
-        booking_id = ids.wire_id(reference.merchant_id, reference.suffix)
-        await self._index(user, booking_id, new_start_ms, int(duration_ms), deadline)
-
-    async def _index(
-        self, user: str, booking_id: str, start_ms: int, duration_ms: int, deadline: Deadline
-    ) -> None:
-        """Name a booking in its user's index, before it is made or moved.
-
-        The index lies on another shard, so both cannot change in one step.
-        """
-        keep_ms = duration_ms + self._terms.booking_retention_ms
-        await self._link.run(
-            self._index_booking,
-            [keys.index_key(user)],
-            [booking_id, start_ms, keep_ms, self._terms.max_advance_ms],
-            deadline,
-        )
+        found = await list_bookings(self._link, self._index, user, deadline)
+        if found and len(found) > MOST_LISTED:
+            self._on_cut()
+        return found and found[:MOST_LISTED]
 
     def _spots_prefix(self, merchant_id: str) -> str:
         """Return what the scripts look for inventory with; empty for open inventory."""
@@ -309,11 +254,12 @@ def _named(value: str | None) -> str:
     return "*" if value is None else ids.encode_id(value)
 
 
-def _booking_record(merchant_id: str, fields: list[Any]) -> BookingRecord:
-    api, original, status, current_slot = fields
-    return BookingRecord(
-        api=api,
-        original=base64.b64decode(original),
-        status=BookingStatus(status),
-        slot=keys.parse_slot(merchant_id, current_slot),
-    )
+def _made(command: CreateBooking, made: list[Any]) -> tuple[bytes, Slot, Slot, int]:
+    """Return the original and its slot, and the present slot, since when, 0 from the beginning."""
+    merchant_id = command.merchant_id
+    match made:
+        case [original, slot_text, present_text, taken_at_ms]:
+            slots = (keys.parse_slot(merchant_id, text) for text in (slot_text, present_text))
+            return base64.b64decode(original), *slots, taken_at_ms
+    slot = keys.parse_slot(merchant_id, made[0])
+    return command.original, slot, slot, 0

@@ -87,6 +87,10 @@ replica_shortfalls = Counter(
     "leasehold_replica_shortfalls_total",
     "Answers withheld because too few replicas had what they told of.",
 )
+lists_cut = Counter(
+    "leasehold_booking_lists_cut_total",
+    "Answers to ListBookings that leave out later bookings, because the user has more than 1000.",
+)
 finding = Gauge(
     "leasehold_finding",
     "1 for the state (ok, warning, failed) that a finding is in; /readyz?verbose tells more.",

@@ -1,0 +1,91 @@
+"""ListBookings on Redis: a user's index and the records that it names, piece by piece."""
+
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+
+from leasehold.model import ids
+from leasehold.model.booking import MOST_LISTED, BookingRecord, BookingStatus
+from leasehold.model.deadline import Deadline
+from leasehold.model.errors import StoreUnavailableError
+from leasehold.store import keys
+from leasehold.store.booking_records import RECORD_FIELDS, read_record
+from leasehold.store.link import Link
+from leasehold.store.user_index import OLD, OLDER_THAN_ANY_CALL_MS, UserIndex, ahead_of, behind
+
+
+async def list_bookings(
+    link: Link, index: UserIndex, user: str, deadline: Deadline
+) -> list[BookingRecord] | None:
+    """Return the future bookings that stand of a user, a digest, by start; None for an unknown one.
+
+    The soonest, and a few more than MOST_LISTED if there are more.
+    """
+    listing = _Listing(link, index, user, deadline)
+    await listing.read()
+    return listing.answer()
+
+
+@dataclass(slots=True)
+class _Listing:
+    """One reading of what a user has; a name counts only with a record of this user."""
+
+    link: Link
+    index: UserIndex
+    user: str
+    deadline: Deadline
+    now_s: int = 0
+    found: dict[str, BookingRecord] = field(default_factory=dict)
+
+    async def read(self) -> None:
+        """Read what is ahead until there is enough, and what has begun until something is known."""
+        self.now_s = await self.index.now_s(self.user, self.deadline)
+        async for names in self.index.pieces(self.user, OLD, self.deadline):
+            await self._look_up(names, is_indexed=False)
+        async for names in self.index.pieces(self.user, ahead_of(self.now_s), self.deadline):
+            await self._look_up(names)
+            if len(self._standing()) > MOST_LISTED:
+                break
+        # Last, so that a booking is seen that moved meanwhile to where was read before.
+        latest = await self.index.latest(self.user, self.deadline)
+        await self._look_up([it for it in latest if it not in self.found], is_indexed=False)
+        # At least a piece, so that what has ended leaves the index of a user who goes on booking.
+        async for names in self.index.pieces(self.user, behind(self.now_s), self.deadline):
+            await self._look_up(names)
+            if self.found:
+                break
+
+    def answer(self) -> list[BookingRecord] | None:
+        """Return what is ahead and stands, by start."""
+        if not self.found:
+            return None
+        return sorted(self._standing(), key=lambda record: record.slot.start_s)
+
+    def _standing(self) -> list[BookingRecord]:
+        return [
+            record
+            for record in self.found.values()
+            if record.status is not BookingStatus.CANCELED and record.slot.start_s > self.now_s
+        ]
+
+    async def _look_up(self, booking_ids: list[str], *, is_indexed: bool = True) -> None:
+        await self.link.each(partial(self._look_at, is_indexed), booking_ids)
+
+    async def _look_at(self, is_indexed: bool, booking_id: str) -> None:
+        """Keep one booking of the user's; name it by its start if the index does not yet."""
+        reference = ids.parse_wire_id(booking_id)
+        assert reference, f"not a booking id: {booking_id}"
+        key = keys.booking_key(reference.merchant_id, reference.suffix)
+        fields = ("user", "taken_at_ms", *RECORD_FIELDS)
+        owner, taken_at_ms, *record = await self.link.read(
+            "HMGET", key, *fields, deadline=self.deadline
+        )
+        if owner != self.user:
+            await self.index.unname(self.user, booking_id, OLDER_THAN_ANY_CALL_MS, self.deadline)
+            return
+        made = self.found[booking_id] = read_record(reference.merchant_id, record)
+        if not is_indexed:
+            place = (made.slot, int(taken_at_ms or 0))
+            # A full store still lists what there is.
+            with suppress(StoreUnavailableError):
+                await self.index.name(self.user, booking_id, *place, self.deadline)
