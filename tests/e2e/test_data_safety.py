@@ -4,7 +4,7 @@ import grpc
 import pytest
 from google.rpc import error_details_pb2
 from tests.calls import lease_request, read_failure
-from tests.servers import REAL_SERVERS, RedisServer, poll, running
+from tests.servers import REAL_SERVERS, SERVICE, RedisServer, access_list, poll, running
 from tests.service import Service, now_ms, serving
 
 QUICK = {"CHECK_INTERVAL_S": "0.1", "UNREADY_AFTER_S": "0.5"}
@@ -122,3 +122,21 @@ def test_restart_without_the_data_gives_nothing_away_before_it_is_noticed() -> N
                     service.create_lease(lease_request(now_ms(), reference=f"r-{number}"))
                 reasons.add(read_failure(caught.value).reason)
             assert reasons <= {"STORE_QUARANTINED", "STORE_UNREACHABLE"}
+
+
+def test_new_connection_to_a_store_without_a_right_makes_the_process_unready_at_once() -> None:
+    """Redis 6.2 is not asked by the scripts, so each new connection is a reason to look."""
+    rules = [it for it in access_list()[SERVICE] if it not in {"+hset", "~expiring:{*"}]
+    with (
+        running("redis62") as server,
+        serving(REDIS_URL=server.url, CHECK_INTERVAL_S="3600") as service,
+        server.client() as client,
+    ):
+        poll("ready", lambda: service.http("/readyz")[0] == 200)
+        client.execute_command("ACL", "SETUSER", SERVICE, *rules)
+        for address in server.links():
+            client.execute_command("CLIENT", "KILL", address)
+
+        denied = "[-] permissions failed: the store's user lacks ~expiring:{* +hset"
+        poll("unready", lambda: shows(service, denied))
+        assert service.http("/readyz")[0] == 503

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.servers import RedisServer, access_list, running
+from tests.servers import SERVICE, RedisServer, access_list, running
 from tests.service import run
 
 from leasehold.cli.doctor import CURES, REMEDIES
@@ -120,12 +120,12 @@ def test_doctor_permissions_shows_what_is_missing_and_how_to_grant_it(store: Red
     """Exit code 0 where nothing is missing; else 1, with the rules to grant."""
     well = run("doctor", "--permissions", "--json", settings={"REDIS_URL": store.url})
     with store.client() as client:
-        client.execute_command("ACL", "SETUSER", "default", "-hset", "-wait")
+        client.execute_command("ACL", "SETUSER", SERVICE, "-hset", "-wait")
     ill = run("doctor", "--permissions", settings={"REDIS_URL": store.url})
 
     address = f"127.0.0.1:{store.port}"
-    granted = [rule for rule in access_list()["leasehold"] if rule[0] in "+~"]
+    granted = [rule for rule in access_list()[SERVICE] if rule[0] in "+~"]
     assert (well.returncode, ill.returncode) == (0, 1)
     assert json.loads(well.stdout) == {"needed": granted, "lacking": {address: []}}
     assert f"{address} lacks 2 of {len(granted)} rules" in ill.stdout
-    assert "ACL SETUSER default +hset +wait\n" in ill.stdout
+    assert "ACL SETUSER leasehold +hset +wait\n" in ill.stdout

@@ -139,12 +139,12 @@ async def test_doctor_names_every_rule_that_is_missing(
         doctor = Doctor(backend.link, 0)
         assert list((await doctor.lacking()).values()) == [[]]
 
-        rules = [it for it in access_list()["leasehold"] if it not in taken]
-        await backend.redis.execute_command("ACL", "SETUSER", "default", *rules)
+        rules = [it for it in access_list()[SERVICE] if it not in taken]
+        await backend.redis.execute_command("ACL", "SETUSER", SERVICE, *rules)
         (lacking,) = (await doctor.lacking()).values()
         assert set(lacking) == taken
 
-        await backend.redis.execute_command("ACL", "SETUSER", "default", "-evalsha")
+        await backend.redis.execute_command("ACL", "SETUSER", SERVICE, "-evalsha")
         (lacking,) = (await doctor.lacking()).values()
         assert "+evalsha" in lacking
         if is_replica:
