@@ -80,6 +80,11 @@ class Node:
         callers = self._acknowledger.callers if self._acknowledger else 0
         return callers + sum(lane.load for lane in self._lanes)
 
+    @property
+    def is_down(self) -> bool:
+        """Tell whether no connection could be had, a moment ago."""
+        return all(lane.is_down for lane in self._lanes)
+
     async def ping(self, deadline: Deadline) -> None:
         """Return when the server answers."""
         await self.ask(("PING",), deadline)

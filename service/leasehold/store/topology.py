@@ -2,7 +2,6 @@
 
 import asyncio
 import functools
-import random
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +16,8 @@ from redis.asyncio.connection import (
     UnixDomainSocketConnection,
 )
 from redis.asyncio.retry import Retry
-from redis.asyncio.sentinel import MasterNotFoundError, Sentinel
 from redis.backoff import NoBackoff
 from redis.credentials import CredentialProvider
-from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoPermissionError, ReadOnlyError, RedisClusterException
 
 from leasehold.model import store_url
@@ -30,8 +27,11 @@ from leasehold.store.cluster import Cluster, Map
 from leasehold.store.hooks import NO_HOOKS, Hooks
 from leasehold.store.link import Link
 from leasehold.store.node import Limits, Node
+from leasehold.store.sentinels import Sentinel, Sentinels
 
 _PRIMARY = "master"
+# A Sentinel that is silent must not keep the others' answers for long.
+_LONGEST_PATIENCE_S = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,8 +71,7 @@ def open_link(
             )
             return make_link(cluster)
         case "sentinel":
-            make_connection = _to_primary(parsed, options, limits, access)
-            return make_link(make_node(parsed.service, make_connection))
+            return make_link(_sentinels(parsed, options, access, make_node, hooks))
     at = parsed.hosts[0] if parsed.hosts else None
     node = make_node(str(at or parsed.socket), functools.partial(_connection, parsed, at, options))
     return make_link(node)
@@ -151,55 +150,47 @@ def _connection(url: StoreUrl, at: Address | None, options: dict[str, Any]) -> A
     return kind(host=at.host, port=at.port, **options)
 
 
-def _to_primary(
-    url: StoreUrl, options: dict[str, Any], limits: Limits, access: Access
-) -> Callable[[], AbstractConnection]:
-    """Return what makes connections to whoever the Sentinels name at that moment."""
-    # A Sentinel that is silent must leave time to ask the others, and to connect.
-    patience_s = limits.connect_timeout_s / (len(url.hosts) + 1)
+def _sentinels(
+    url: StoreUrl,
+    options: dict[str, Any],
+    access: Access,
+    make_node: Callable[[str, Callable[[], AbstractConnection]], Node],
+    hooks: Hooks,
+) -> Sentinels:
+    """Return the primary that the Sentinels of a URL watch."""
+    patience_s = min(options["socket_connect_timeout"], _LONGEST_PATIENCE_S)
     sentinel_options = {
         **_transport(url, access),
-        **({"ssl": True} if url.is_tls else {}),
         "username": access.sentinel_username,
         "password": access.sentinel_password,
-        "socket_timeout": patience_s,
+        "socket_timeout": None,
         "socket_connect_timeout": patience_s,
+        "decode_responses": True,
         **_PLAIN,
     }
+    asked = [
+        Sentinel(functools.partial(_connection, url, at, sentinel_options), url.service, patience_s)
+        for at in url.hosts
+    ]
+    kind = _PrimaryByTls if url.is_tls else _Primary
 
-    async def find_primary() -> Address:
-        # Another first one each time, and no connection that outlives the question.
-        in_any_order = random.sample(url.hosts, len(url.hosts))
-        sentinel = Sentinel(in_any_order, sentinel_kwargs=sentinel_options)
-        try:
-            return Address(*await sentinel.discover_master(url.service))
-        except MasterNotFoundError:
-            # What redis-py says is a page about its own objects.
-            raise RedisConnectionError(
-                f"no Sentinel names a primary called {url.service}: none could be reached,"
-                " or logged in to, that knows it and sees it well"
-            ) from None
-        finally:
-            await sentinel.aclose()
+    def make_primary(at: Address) -> Node:
+        return make_node(
+            url.service, functools.partial(kind, host=at.host, port=at.port, **options)
+        )
 
-    kind = _ToPrimaryByTls if url.is_tls else _ToPrimary
-    return functools.partial(kind, find_primary, **options)
+    return Sentinels(url.service, asked, make_primary, hooks)
 
 
-class _ToPrimary(Connection):
-    """Connects to the primary that the Sentinels name, if it says so itself.
+class _Primary(Connection):
+    """Connects to a server that the Sentinels name, if it says itself that it is a primary.
 
     Not redis-py's SentinelManagedConnection, for which READONLY, a plain refusal, breaks the
     connection under everything else in flight.
     """
 
-    def __init__(self, find_primary: Callable[[], Any], **options: Any) -> None:
-        super().__init__(**options)
-        self._find_primary = find_primary
-
     async def connect(self) -> None:
-        """Find the primary and connect to it; ReadOnlyError if it is none (any more)."""
-        self.host, self.port = await self._find_primary()
+        """Connect; ReadOnlyError if the server is no primary (any more)."""
         await super().connect()  # type: ignore[no-untyped-call]
         await self.send_command("ROLE")
         try:
@@ -210,7 +201,7 @@ class _ToPrimary(Connection):
             raise ReadOnlyError("READONLY The Sentinels name a server that is no primary.")
 
 
-class _ToPrimaryByTls(_ToPrimary, SSLConnection):
+class _PrimaryByTls(_Primary, SSLConnection):
     """The same by TLS."""
 
 
