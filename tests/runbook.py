@@ -17,8 +17,11 @@ from tests.service import Service, environment, serving
 ROOT = DEPLOY.parent
 RUNBOOK = (ROOT / "docs" / "runbook.md").read_text()
 _RULES, _STORIES = RUNBOOK.split("\n# Two nights\n")
-PREAMBLE, *BLOCKS = re.findall(r"^```sh\n(.*?)^```", _RULES, re.MULTILINE | re.DOTALL)
-"""What is typed first, and every other block but those of the stories."""
+PREAMBLE, *_BLOCKS = re.findall(r"^```sh\n(.*?)^```", _RULES, re.MULTILINE | re.DOTALL)
+BLOCKS = [block for block in _BLOCKS if not block.startswith("sentinel")]
+"""What is typed for one store; ``PREAMBLE`` comes first, and the stories have more."""
+BY_SENTINELS, *FAILOVERS = [block for block in _BLOCKS if block.startswith("sentinel")]
+"""What is typed first where Sentinels watch the store, and the failovers: paused, coordinated."""
 STORIES = dict(re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", _STORIES, re.MULTILINE | re.DOTALL))
 """What happened in a night, by its title."""
 
