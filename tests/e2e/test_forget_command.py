@@ -221,6 +221,7 @@ def test_forget_prints_what_was_forgotten_and_what_is_left(single: Shop) -> None
     [
         ((), "", 2, "Say --user or --booking."),
         (("--user", USER, "--booking", "x"), "", 2, "Say --user or --booking."),
+        (("--booking", "x", "--thorough"), "", 2, "--thorough goes with --user."),
         (("--user", "-"), "", 2, "The user id is required."),
         (("--user", f"{USER}\n{USER}"), "", 2, "The user id contains control characters."),
         (("--booking", USER), "", 2, "No such booking is remembered."),

@@ -219,6 +219,30 @@ async def test_forget_user_keeps_a_booking_in_the_making_named(backend: Backend)
     assert await indexed(backend, user) == []
 
 
+async def test_forget_user_thorough_finds_what_no_index_names(backend: Backend) -> None:
+    """Looking through every booking, in whichever shard, takes the user's and nobody else's."""
+    ada, bo = user_of(backend), user_of(backend, "bo")
+    there = await book_as(backend, ada, "there", staff_id="1")
+    elsewhere = await book_as(backend, ada, "elsewhere", merchant_id=f"{backend.merchant}-2")
+    others = await book_as(backend, bo, "of bo", staff_id="2")
+    digest = ids.user_digest(ada)
+    for key in (keys.index_key(digest), keys.intents_key(digest), keys.moves_key(digest)):
+        await backend.redis.delete(key)
+    assert await forget(backend, ada) == Forgotten([])
+    told: list[tuple[int, int]] = []
+
+    found = await eraser(backend).forget_user(
+        ada, lambda *counts: told.append(counts), is_thorough=True
+    )
+
+    assert len(found.booking_ids) == 2
+    assert found.still_named == 0
+    assert await backend.owner(there) == _owned("there", "nobody")
+    assert await backend.owner(elsewhere) == _owned("elsewhere", "nobody")
+    assert await backend.owner(others) == _owned("of bo", ids.user_digest(bo))
+    assert max(count for count, _ in told) >= 3
+
+
 async def test_forget_user_by_two_at_once_forgets_each_booking(backend: Backend) -> None:
     """Whichever comes first, nothing is left, and both say so."""
     user = user_of(backend)

@@ -264,7 +264,7 @@ async def test_list_bookings_forgets_what_was_never_made(
     assert await listed(fake) is None
     assert await fake.redis.zrange(intents, 0, -1) == [refused.booking_id]
 
-    fake_clock.now_ms += 120_000
+    fake_clock.now_ms += 120_001
     assert await listed(fake) is None
     assert await fake.redis.exists(index, intents) == 0
 

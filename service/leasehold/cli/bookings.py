@@ -78,7 +78,7 @@ def cancel(
 
 
 def bookings(user: User, address: options.Address = options.DEFAULT_ADDRESS) -> None:
-    """List a user's future bookings that stand: ListBookings.
+    """List a user's future bookings that stand, the soonest 1,000: ListBookings.
 
     Exit code 0: there is an answer; 2: the user is unknown; 3: no answer.
     """

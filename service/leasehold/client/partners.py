@@ -175,7 +175,7 @@ class Client:
         return read_status(response.booking_status)
 
     async def list_bookings(self, user_id: str) -> list[Booked]:
-        """Return a user's future bookings that are not cancelled, by start."""
+        """Return a user's future bookings that are not cancelled, by start: the soonest 1 000."""
         request = pb.ListBookingsRequest(user_id=user_id)
         response: pb.ListBookingsResponse = await self._ask("ListBookings", request)
         return [read_booking(booking) for booking in response.bookings]

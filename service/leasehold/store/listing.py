@@ -2,7 +2,6 @@
 
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
 
 from leasehold.model import ids
 from leasehold.model.booking import MOST_LISTED, BookingRecord, BookingStatus
@@ -36,19 +35,21 @@ class _Listing:
     deadline: Deadline
     now_s: int = 0
     found: dict[str, BookingRecord] = field(default_factory=dict)
+    taken_at_ms: dict[str, int] = field(default_factory=dict)
 
     async def read(self) -> None:
         """Read what is ahead until there is enough, and what has begun until something is known."""
         self.now_s = await self.index.now_s(self.user, self.deadline)
         async for names in self.index.pieces(self.user, OLD, self.deadline):
-            await self._look_up(names, is_indexed=False)
+            await self.link.each(self._name, await self._look_up(names))
         async for names in self.index.pieces(self.user, ahead_of(self.now_s), self.deadline):
             await self._look_up(names)
             if len(self._standing()) > MOST_LISTED:
                 break
         # Last, so that a booking is seen that moved meanwhile to where was read before.
         latest = await self.index.latest(self.user, self.deadline)
-        await self._look_up([it for it in latest if it not in self.found], is_indexed=False)
+        unread = list({it for it in latest if it not in self.found})
+        await self.link.each(self._name, await self._look_up(unread, are_indexed=False))
         # At least a piece, so that what has ended leaves the index of a user who goes on booking.
         async for names in self.index.pieces(self.user, behind(self.now_s), self.deadline):
             await self._look_up(names)
@@ -68,11 +69,17 @@ class _Listing:
             if record.status is not BookingStatus.CANCELED and record.slot.start_s > self.now_s
         ]
 
-    async def _look_up(self, booking_ids: list[str], *, is_indexed: bool = True) -> None:
-        await self.link.each(partial(self._look_at, is_indexed), booking_ids)
+    async def _look_up(self, names: list[str], *, are_indexed: bool = True) -> list[str]:
+        """Keep the bookings that are the user's, and return their names.
 
-    async def _look_at(self, is_indexed: bool, booking_id: str) -> None:
-        """Keep one booking of the user's; name it by its start if the index does not yet."""
+        What the index names for nothing leaves it; intents end by themselves.
+        """
+        await self.link.each(self._look_at, names)
+        if are_indexed:
+            await self.link.each(self._unname, [it for it in names if it not in self.found])
+        return [it for it in names if it in self.found]
+
+    async def _look_at(self, booking_id: str) -> None:
         reference = ids.parse_wire_id(booking_id)
         assert reference, f"not a booking id: {booking_id}"
         key = keys.booking_key(reference.merchant_id, reference.suffix)
@@ -80,12 +87,16 @@ class _Listing:
         owner, taken_at_ms, *record = await self.link.read(
             "HMGET", key, *fields, deadline=self.deadline
         )
-        if owner != self.user:
-            await self.index.unname(self.user, booking_id, OLDER_THAN_ANY_CALL_MS, self.deadline)
-            return
-        made = self.found[booking_id] = read_record(reference.merchant_id, record)
-        if not is_indexed:
-            place = (made.slot, int(taken_at_ms or 0))
-            # A full store still lists what there is.
-            with suppress(StoreUnavailableError):
-                await self.index.name(self.user, booking_id, *place, self.deadline)
+        if owner == self.user:
+            self.found[booking_id] = read_record(reference.merchant_id, record)
+            self.taken_at_ms[booking_id] = int(taken_at_ms or 0)
+
+    async def _unname(self, booking_id: str) -> None:
+        await self.index.unname(self.user, booking_id, OLDER_THAN_ANY_CALL_MS, self.deadline)
+
+    async def _name(self, booking_id: str) -> None:
+        """Name a booking by its start, which the index does not yet."""
+        place = (self.found[booking_id].slot, self.taken_at_ms[booking_id])
+        # A full store still lists what there is.
+        with suppress(StoreUnavailableError):
+            await self.index.name(self.user, booking_id, *place, self.deadline)
