@@ -25,6 +25,7 @@ from leasehold.options import PREFIX
 from leasehold.rpc import callers, server, tls
 from leasehold.rpc.callers import Admit, Context
 from leasehold.rpc.calls import CallInterceptor
+from leasehold.rpc.reading import Reader
 from leasehold.settings import Settings
 from leasehold.telemetry import metrics, ops_http
 from leasehold.telemetry.rounds import Rounds
@@ -74,9 +75,11 @@ class Doors:
 
     def calls(self, name: str) -> CallInterceptor:
         """Return what the calls of a gRPC listener go through."""
+        room = server.PARTNERS if name == "listen" else server.OPERATORS
         return CallInterceptor(
             server.RULES,
             max_concurrent_calls=self._settings.max_concurrent_calls,
+            reader=Reader(self._settings.read_timeout_s, room.messages),
             admit=self._admit(name),
         )
 
@@ -98,9 +101,11 @@ class Doors:
         return name not in self._tokens or self._tokens[name].value.let_in(authorization)
 
     def connections(self) -> server.Connections:
-        """Return how long connections last."""
+        """Return how many connections there may be, and how long they last."""
         return server.Connections(
-            self._settings.max_connection_age_s, self._settings.max_connection_age_grace_s
+            self._settings.max_connections,
+            self._settings.max_connection_age_s,
+            self._settings.max_connection_age_grace_s,
         )
 
     async def open(self, listener: grpc.aio.Server, name: str) -> Address:

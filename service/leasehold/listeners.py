@@ -106,6 +106,12 @@ class ListenerSettings(BaseSettings):
     max_concurrent_calls: int = count(
         4096, 1, 1_000_000, "Most calls that a gRPC listener handles at a time; more are refused."
     )
+    read_timeout_s: float = seconds(
+        10, 0.1, 600, "How long the message of a call may take to come; then the call is ended."
+    )
+    max_connections: int = count(
+        512, 1, 1_000_000, "Most connections of a gRPC listener; those beyond are closed."
+    )
     max_connection_age_s: float = seconds(
         300, 0.5, 86_400, "Age at which a gRPC connection is asked to end, give or take a tenth."
     )

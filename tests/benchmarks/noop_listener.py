@@ -10,7 +10,6 @@ import grpc
 from leasehold.bootstrap import Serving
 from leasehold.generated.ext.maps.booking.partner.v2 import booking_service_pb2 as pb
 from leasehold.generated.ext.maps.booking.partner.v2 import booking_service_pb2_grpc as pb_grpc
-from leasehold.model import checks
 from leasehold.model.address import Address
 from leasehold.rpc import server
 from leasehold.settings import Settings
@@ -37,9 +36,11 @@ async def serve(settings: Settings, redis_url: str, announce: Callable[[Serving]
     """Serve until killed, in the place of ``bootstrap.serve``."""
     del redis_url  # It asks no store.
     connections = server.Connections(
-        settings.max_connection_age_s, settings.max_connection_age_grace_s
+        settings.max_connections,
+        settings.max_connection_age_s,
+        settings.max_connection_age_grace_s,
     )
-    options = server.channel_options(connections, checks.MAX_REQUEST_BYTES)
+    options = server.channel_options(connections, server.PARTNERS)
     listener = grpc.aio.server(options=options)
     pb_grpc.add_BookingServiceServicer_to_server(_NoOp(), listener)
     wanted = settings.address("listen")

@@ -30,6 +30,7 @@ from leasehold.model.operators import OperatorStore
 from leasehold.model.store import LeaseStore
 from leasehold.rpc import server
 from leasehold.rpc.calls import CallInterceptor
+from leasehold.rpc.reading import Reader
 from leasehold.rpc.v0 import servicer as v0_servicer
 from leasehold.rpc.v1.feed import FeedServicer
 from leasehold.rpc.v1.inventory import InventoryServicer
@@ -74,7 +75,18 @@ class HangError(Exception):
 
 
 class Context:
-    """What a call knows of itself."""
+    """What a call knows of itself, and its one message."""
+
+    def __init__(self, raw: bytes) -> None:
+        self._messages: list[object] = [raw, grpc.aio.EOF]
+
+    async def read(self) -> object:
+        """Return the message, then the end."""
+        return self._messages.pop(0)
+
+    def peer(self) -> str:
+        """Return the name of the connection."""
+        return "fuzz"
 
     def invocation_metadata(self) -> tuple[()]:
         """Return none."""
@@ -114,7 +126,7 @@ class Method:
     async def call(self, raw: bytes) -> grpc.StatusCode:
         """Send bytes; raises what no call may raise."""
         try:
-            response = await self.handle(raw, Context())
+            response = await self.handle(None, Context(raw))
         except AbortError as error:
             return error.code
         # Whoever asked must be able to read it.
@@ -153,7 +165,7 @@ async def methods(
     inventory_grpc.add_InventoryServiceServicer_to_server(operators, handlers)
     leases_grpc.add_LeaseServiceServicer_to_server(LeaseServicer(leases, **limits), handlers)
     feed_grpc.add_FeedServiceServicer_to_server(FeedServicer(events, call_timeout_s=3), handlers)
-    calls = CallInterceptor(server.RULES, max_concurrent_calls=1)
+    calls = CallInterceptor(server.RULES, max_concurrent_calls=1, reader=Reader(60, 1))
     return {path: await _wrap(calls, path, it) for path, it in handlers.methods.items()}
 
 
@@ -168,7 +180,7 @@ async def _wrap(calls: CallInterceptor, path: str, handler: Any) -> Method:
     request, response = map(
         message_factory.GetMessageClass, (described.input_type, described.output_type)
     )
-    return Method(service, request, response, wrapped.unary_unary)
+    return Method(service, request, response, wrapped.stream_unary)
 
 
 async def fuzz(

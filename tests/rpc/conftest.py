@@ -23,6 +23,7 @@ from leasehold.rpc import server
 from leasehold.rpc.callers import Admit
 from leasehold.rpc.calls import CallInterceptor
 from leasehold.rpc.health import Health
+from leasehold.rpc.reading import Reader
 from leasehold.rpc.v0 import servicer as v0_servicer
 from leasehold.rpc.v1.feed import FeedServicer
 from leasehold.rpc.v1.inventory import InventoryServicer
@@ -30,13 +31,14 @@ from leasehold.rpc.v1.leases import LeaseServicer
 from leasehold.rpc.v2 import servicer as v2_servicer
 
 CALL_TIMEOUT_S = 60
-CONNECTIONS = server.Connections(max_age_s=3600, age_grace_s=3600)
+CONNECTIONS = server.Connections(most=512, max_age_s=3600, age_grace_s=3600)
 
 
 @dataclass
 class FrontEnd:
     """A listener on 127.0.0.1 and a channel to it."""
 
+    address: str
     channel: grpc.aio.Channel
     health: Health
 
@@ -86,9 +88,10 @@ class Opener:
         """Start a listener and connect to it."""
         port = listener.add_insecure_port("127.0.0.1:0")
         await listener.start()
-        channel = grpc.aio.insecure_channel(f"127.0.0.1:{port}")
+        address = f"127.0.0.1:{port}"
+        channel = grpc.aio.insecure_channel(address)
         self._opened.extend([channel.close(), listener.stop(None)])
-        return FrontEnd(channel, health)
+        return FrontEnd(address, channel, health)
 
     async def close(self) -> None:
         """Close channels and listeners."""
@@ -109,7 +112,11 @@ def serve(opener: Opener) -> Callable[..., Any]:
     """Start front ends over stores of the test's choice, for whom and how many it wants."""
 
     async def start(
-        store: LeaseStore, *, max_concurrent_calls: int = 4096, admit: Admit | None = None
+        store: LeaseStore,
+        *,
+        max_concurrent_calls: int = 4096,
+        admit: Admit | None = None,
+        read_timeout_s: float = 10,
     ) -> FrontEnd:
         health = Health(server.PARTNER_SERVICES)
         limits = {"max_slot_s": 31 * 86_400, "call_timeout_s": CALL_TIMEOUT_S}
@@ -117,7 +124,12 @@ def serve(opener: Opener) -> Callable[..., Any]:
             v2_servicer.BookingServicer(store, **limits),
             v0_servicer.BookingServicer(store, **limits),
             health,
-            CallInterceptor(server.RULES, max_concurrent_calls=max_concurrent_calls, admit=admit),
+            CallInterceptor(
+                server.RULES,
+                max_concurrent_calls=max_concurrent_calls,
+                reader=Reader(read_timeout_s, server.PARTNERS.messages),
+                admit=admit,
+            ),
             CONNECTIONS,
             reflects=True,
         )
@@ -134,6 +146,7 @@ def serve_operators(opener: Opener, store: ReferenceStore) -> Callable[[Inventor
         inventory: InventoryStore,
         leases: OperatorStore | None = None,
         events: EventStore | None = None,
+        read_timeout_s: float = 10,
     ) -> FrontEnd:
         health = Health(server.OPERATOR_SERVICES)
         limits = {"max_slot_s": 31 * 86_400, "call_timeout_s": CALL_TIMEOUT_S}
@@ -142,7 +155,11 @@ def serve_operators(opener: Opener, store: ReferenceStore) -> Callable[[Inventor
             LeaseServicer(leases or ReferenceLeases(store), **limits),
             FeedServicer(events, call_timeout_s=CALL_TIMEOUT_S),
             health,
-            CallInterceptor(server.RULES, max_concurrent_calls=4096),
+            CallInterceptor(
+                server.RULES,
+                max_concurrent_calls=4096,
+                reader=Reader(read_timeout_s, server.OPERATORS.messages),
+            ),
             CONNECTIONS,
             reflects=True,
         )

@@ -125,7 +125,8 @@ def test_commands_of_the_documents_exist() -> None:
 def test_security_document_has_the_limits_that_listeners_have() -> None:
     """What a connection may take, and what all share, is what gRPC is given (failure mode 66)."""
     any_age = Connections(**{each.name: 1 for each in fields(Connections)})
-    given = dict(server.channel_options(any_age, 1))
+    given = dict(server.channel_options(any_age, server.PARTNERS))
+    partners, operators = server.PARTNERS, server.OPERATORS
     _, connection, shared = re.split(
         r"^## What (?:one connection may take|all callers of a listener share)\n",
         (ROOT / "docs" / "security.md").read_text(),
@@ -134,13 +135,17 @@ def test_security_document_has_the_limits_that_listeners_have() -> None:
 
     for row in (
         f"| metadata of a call | {given['grpc.max_metadata_size'] // 1024} KiB |",
-        f"| streams of one connection | {given['grpc.max_concurrent_streams']} |",
+        f"| streams of one connection | {partners.streams} (operators: {operators.streams}) |",
+        f"| {partners.messages} (operators: {operators.messages}) | the others wait",
+        f"| a message on the wire | {partners.most_message_bytes >> 10} KiB",
+        f"| {partners.unread_bytes >> 10} KiB (operators: {operators.unread_bytes >> 10} KiB) |",
         f"| time for a handshake | {given['grpc.server_handshake_timeout_ms'] // 1000} s |",
         f"| silence | a ping after {given['grpc.keepalive_time_ms'] // 1000} s |",
     ):
         assert row in connection
     for row in (
-        "| calls that a listener handles at a time | `LEASEHOLD_MAX_CONCURRENT_CALLS` |",
+        "| calls that a listener handles at a time, read or not | `LEASEHOLD_MAX_CONCURRENT",
+        "| connections of a listener | `LEASEHOLD_MAX_CONNECTIONS` |",
         f"| about {given['grpc.server.max_pending_requests']} |",
     ):
         assert row in shared

@@ -1,7 +1,9 @@
-"""Who may call: by the names in a certificate, or by a token."""
+"""Who calls, and who may: by the names in a certificate, or by a token."""
 
-import inspect
-from collections.abc import Awaitable, Callable
+import itertools
+import re
+import uuid
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, TypeAlias
 
@@ -14,6 +16,12 @@ Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 Admit: TypeAlias = Callable[[Context], None]
 """Raises RefusalError for a caller who is not to be served."""
+
+# A caller's request id is taken over when it cannot be anything but an id.
+_REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+# Ids of our own: no two processes begin alike.
+_PROCESS = uuid.uuid4().hex[:16]
+_numbers = itertools.count()
 
 # Reading one takes longer than all the rest of a call's admission, and callers are few.
 _names_in = lru_cache(maxsize=256)(credentials.names_in)
@@ -52,34 +60,9 @@ def by_token(let_in: Callable[[str | bytes | None], bool]) -> Admit:
     return admit
 
 
-def guarded(handler: Handler, check: Callable[[Context], Awaitable[None]]) -> Handler:
-    """Return a handler that awaits ``check`` before anything else; that may abort the call.
-
-    For the methods of libraries, whose kinds are these three.
-    """
-    reads, writes = handler.request_deserializer, handler.response_serializer
-    if handler.unary_unary:
-        call: Any = handler.unary_unary
-
-        async def unary(request: Any, context: Any) -> Any:
-            await check(context)
-            return await call(request, context)
-
-        return grpc.unary_unary_rpc_method_handler(unary, reads, writes)
-    stream: Any = handler.unary_stream or handler.stream_stream
-
-    async def streamed(requests: Any, context: Any) -> Any:
-        await check(context)
-        answers = stream(requests, context)
-        if not inspect.isasyncgen(answers):
-            return await answers
-        async for answer in answers:
-            await context.write(answer)
-        return None
-
-    make = (
-        grpc.unary_stream_rpc_method_handler
-        if handler.unary_stream
-        else grpc.stream_stream_rpc_method_handler
-    )
-    return make(streamed, reads, writes)
+def request_id(context: Context) -> str:
+    """Return the caller's own id of a call, or one of ours."""
+    for key, value in context.invocation_metadata() or ():
+        if key == "x-request-id" and isinstance(value, str) and _REQUEST_ID.fullmatch(value):
+            return value
+    return f"{_PROCESS}-{next(_numbers):x}"

@@ -1,12 +1,9 @@
-"""What every call of a published service goes through: parsing, errors, one log line, metrics."""
+"""What every call goes through: admission, reading, errors, one log line, metrics."""
 
 import asyncio
-import itertools
 import logging
-import re
 import time
 import traceback
-import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -15,7 +12,6 @@ from typing import Any, TypeAlias, cast
 
 import grpc
 import structlog
-from google.protobuf.message import DecodeError
 
 from leasehold.model.errors import (
     DeadlinePassedError,
@@ -23,20 +19,16 @@ from leasehold.model.errors import (
     NotFoundError,
     OverloadedError,
     StoreUnavailableError,
-    Violation,
 )
-from leasehold.rpc import callers, status
-from leasehold.rpc.callers import Admit, Context, Handler
+from leasehold.rpc import status
+from leasehold.rpc.callers import Admit, Context, Handler, request_id
+from leasehold.rpc.guard import Guard
+from leasehold.rpc.reading import Reader, parse
 from leasehold.telemetry import metrics
-from leasehold.telemetry.calls import call_metrics
+from leasehold.telemetry.calls import MethodCalls, call_metrics
 
 _log = structlog.get_logger()
 
-# A caller's request id is taken over when it cannot be anything but an id.
-_REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
-# Ids of our own: no two processes begin alike.
-_PROCESS = uuid.uuid4().hex[:16]
-_numbers = itertools.count()
 _LEVELS = {
     grpc.StatusCode.UNAVAILABLE: logging.WARNING,
     grpc.StatusCode.DEADLINE_EXCEEDED: logging.WARNING,
@@ -58,20 +50,53 @@ class Rules:
 _facts: ContextVar[dict[str, Any]] = ContextVar("_facts")
 
 
+class _Call:
+    """What a call leaves behind; it is counted when it comes, and once when it ends."""
+
+    __slots__ = ("_began_at_s", "_seen", "facts", "has_ended", "request_id")
+
+    def __init__(self, seen: MethodCalls, context: Context) -> None:
+        _, service, method = seen.labels
+        self._seen = seen
+        self._began_at_s = time.monotonic()
+        self.request_id = request_id(context)
+        self.facts: dict[str, Any] = {"service": service, "method": method}
+        self.has_ended = False
+        seen.start()
+
+    def end(self, code: grpc.StatusCode) -> None:
+        """Count and log the call, before its answer leaves: the caller who has it finds both."""
+        self.has_ended = True
+        elapsed_s = time.monotonic() - self._began_at_s
+        self._seen.finish(_GO_NAMES[code], elapsed_s)
+        self.facts["request_id"] = self.request_id
+        self.facts["code"] = code.name
+        self.facts["duration_ms"] = round(elapsed_s * 1000, 3)
+        _log.log(_LEVELS.get(code, logging.INFO), "call_handled", **self.facts)
+
+
 class CallInterceptor(grpc.aio.ServerInterceptor):
-    """Wraps the unary methods of the given services; to health and reflection it only admits."""
+    """Wraps the unary methods of the given services; of health and reflection it guards.
+
+    gRPC starts a handler of a unary method when the whole message is there, so a caller whose
+    message never ends would never be judged. Therefore all methods are wrapped as methods of
+    streams, which have the same bytes on the wire, and read their message themselves.
+    """
 
     def __init__(
         self,
         rules: Mapping[str, Rules],
         *,
         max_concurrent_calls: int,
+        reader: Reader,
         admit: Admit | None = None,
     ) -> None:
         """``rules`` names the services; ``admit`` judges callers, without it all are served."""
         self._rules = rules
         self._max_concurrent_calls = max_concurrent_calls
         self._admit = admit
+        self._reader = reader
+        self._guard = Guard(admit, reader)
         self._wrapped: dict[str, Handler] = {}
         self._running = 0
         self._idle: asyncio.Event | None = None
@@ -90,19 +115,11 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         if handler is None:
             return None
         if service in self._rules:
-            handler = self._wrapped[path] = self._wrap(handler, service, method)
-        elif self._admit:
-            handler = self._wrapped[path] = callers.guarded(handler, self._check)
+            handler = self._wrap(handler, service, method)
+        else:
+            handler = self._guard.wrap(handler)
+        self._wrapped[path] = handler
         return handler
-
-    async def _check(self, context: Context) -> None:
-        """Abort a call to a library's service whose caller is not admitted."""
-        assert self._admit
-        try:
-            self._admit(context)
-        except status.RefusalError as error:
-            failure = status.of(error, _request_id(context), error.code)
-            await context.abort(error.code, failure.details, tuple(failure.trailing_metadata))
 
     async def idle(self) -> None:
         """Return when no call is running."""
@@ -112,56 +129,64 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
     def _wrap(self, handler: Handler, service: str, method: str) -> Handler:
         seen, rules = call_metrics.of(service, method), self._rules[service]
-        parse, behave = handler.request_deserializer, cast("Behaviour", handler.unary_unary)
-        assert parse is not None
+        deserialize, behave = handler.request_deserializer, cast("Behaviour", handler.unary_unary)
 
-        async def handle(raw: bytes, context: Context) -> Any:
-            started_at_s = time.monotonic()
-            request_id = _request_id(context)
-            facts: dict[str, Any] = {"service": service, "method": method}
-            _facts.set(facts)
-            seen.start()
+        async def handle(_messages: Any, context: Context) -> Any:
+            call = _Call(seen, context)
+            _facts.set(call.facts)
             self._running += 1
             response, failure, code = None, None, grpc.StatusCode.OK
             try:
                 self._judge(context)
-                response = await behave(_parse(raw, parse, rules.max_request_bytes), context)
-            except asyncio.CancelledError:
+                raw = await self._reader.only_message(
+                    context, lambda: self._end_late(call, context, rules)
+                )
+                seen.receive()
+                response = await behave(parse(raw, deserialize, rules.max_request_bytes), context)
+            except (asyncio.CancelledError, grpc.aio.AbortError):
                 code = grpc.StatusCode.CANCELLED
                 raise
             except Exception as error:  # noqa: BLE001 - nothing may reach a caller unmapped
-                _note(error)
-                failure = status.of(error, request_id, rules.overload_code)
+                failure = _failure(error, call, rules)
                 code = failure.code
             finally:
-                # Before the answer leaves, so that whoever has it finds its traces.
-                self._leave()
-                elapsed_s = time.monotonic() - started_at_s
-                seen.finish(_GO_NAMES[code], elapsed_s)
-                facts["request_id"] = request_id
-                facts["code"] = code.name
-                facts["duration_ms"] = round(elapsed_s * 1000, 3)
-                _log.log(_LEVELS.get(code, logging.INFO), "call_handled", **facts)
+                if not call.has_ended:
+                    self._end(call, code)
             if failure:
-                await context.abort(code, failure.details, tuple(failure.trailing_metadata))
+                await _abort(context, failure)
             return response
 
-        # The request arrives as bytes: gRPC itself would answer INTERNAL to those it cannot parse.
-        return grpc.unary_unary_rpc_method_handler(
+        return grpc.stream_unary_rpc_method_handler(
             handle, request_deserializer=None, response_serializer=handler.response_serializer
         )
 
     def _judge(self, context: Context) -> None:
-        """Raise what a caller is told before the request is looked at."""
+        """Raise what a caller is told before the request is read."""
         if self._admit:
             self._admit(context)
         if self._running > self._max_concurrent_calls:
             raise OverloadedError
 
-    def _leave(self) -> None:
+    async def _end_late(self, call: _Call, context: Context, rules: Rules) -> None:
+        """End a call whose message is still being read."""
+        failure = _failure(status.UnfinishedError(), call, rules)
+        self._end(call, failure.code)
+        await _abort(context, failure)
+
+    def _end(self, call: _Call, code: grpc.StatusCode) -> None:
         self._running -= 1
         if self._idle and not self._running:
             self._idle.set()
+        call.end(code)
+
+
+def _failure(error: Exception, call: _Call, rules: Rules) -> grpc.Status:
+    _note(error, call.facts)
+    return status.of(error, call.request_id, rules.overload_code)
+
+
+async def _abort(context: Context, failure: grpc.Status) -> None:
+    await context.abort(failure.code, failure.details, tuple(failure.trailing_metadata))
 
 
 def tell(**facts: Any) -> None:
@@ -187,24 +212,7 @@ def _go_name(code: grpc.StatusCode) -> str:
 _GO_NAMES = {code: _go_name(code) for code in grpc.StatusCode}
 
 
-def _request_id(context: Context) -> str:
-    for key, value in context.invocation_metadata() or ():
-        if key == "x-request-id" and isinstance(value, str) and _REQUEST_ID.fullmatch(value):
-            return value
-    return f"{_PROCESS}-{next(_numbers):x}"
-
-
-def _parse(raw: bytes, parse: Callable[[bytes], Any], most_bytes: int) -> Any:
-    if len(raw) > most_bytes:
-        fault = f"is {len(raw)} bytes long, at most {most_bytes} are taken"
-        raise InvalidRequestError([Violation("", fault)])
-    try:
-        return parse(raw)
-    except DecodeError:
-        raise InvalidRequestError([Violation("", "is not a message of this method")]) from None
-
-
-def _note(error: Exception) -> None:
+def _note(error: Exception, facts: dict[str, Any]) -> None:
     """Leave in the log line what an error tells; the text of an unknown one may hold anything."""
     match error:
         case InvalidRequestError():
@@ -218,9 +226,11 @@ def _note(error: Exception) -> None:
             told = {"reason": "OVERLOADED"}
         case DeadlinePassedError():
             told = {}
+        case status.UnfinishedError():
+            told = {"reason": status.UNFINISHED}
         case _:
             told = {
                 "error": type(error).__name__,
                 "traceback": "".join(traceback.format_tb(error.__traceback__)),
             }
-    tell(**told)
+    facts.update(told)

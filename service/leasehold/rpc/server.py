@@ -42,10 +42,28 @@ RULES = {
     FEED: Rules(checks.MAX_REQUEST_BYTES, v2_status.OVERLOADED),
 }
 """What holds for the calls of each service."""
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What the calls of one connection may take of a listener, together at most 20 MB."""
+
+    most_message_bytes: int
+    """Above our own limit, so that what is refused for its size gets our details."""
+    messages: int
+    """How many messages are read at a time."""
+    streams: int
+    """Calls at a time, read or not. While gRPC still frees as many streams as this it refuses new
+    ones without details, so callers can rely on half of them."""
+    unread_bytes: int
+    """What a call may send before its message is read."""
+
+
+PARTNERS = Room(2 * checks.MAX_REQUEST_BYTES, messages=40, streams=320, unread_bytes=16 * 1024)
+OPERATORS = Room(2 * checks.MAX_OPERATOR_REQUEST_BYTES, messages=2, streams=64, unread_bytes=4096)
 _HEALTH = "grpc.health.v1.Health"
 
 _MAX_METADATA_BYTES = 16 * 1024
-_MAX_STREAMS = 1024
 _MAX_PENDING = 8192
 _HANDSHAKE_TIMEOUT_MS = 10_000
 _KEEPALIVE_MS = 60_000
@@ -56,8 +74,10 @@ _MAX_PING_STRIKES = 2
 
 @dataclass(frozen=True, slots=True)
 class Connections:
-    """How long connections last."""
+    """How many connections there may be, and how long they last."""
 
+    most: int
+    """gRPC closes those beyond, without a word."""
     max_age_s: float
     """gRPC asks a connection to end at this age, give or take a tenth, and loses no call by it."""
     age_grace_s: float
@@ -73,7 +93,7 @@ def partner_listener(
     reflects: bool,
 ) -> grpc.aio.Server:
     """Return the listener that partners call; it is not started."""
-    options = channel_options(connections, 4 * checks.MAX_REQUEST_BYTES)
+    options = channel_options(connections, PARTNERS)
     server = grpc.aio.server(interceptors=[calls], options=options)
     v2_grpc.add_BookingServiceServicer_to_server(v2, server)
     v0_grpc.add_BookingServiceServicer_to_server(v0, server)
@@ -92,7 +112,7 @@ def operator_listener(
     reflects: bool,
 ) -> grpc.aio.Server:
     """Return the listener for operators; it is not started."""
-    options = channel_options(connections, 2 * checks.MAX_OPERATOR_REQUEST_BYTES)
+    options = channel_options(connections, OPERATORS)
     server = grpc.aio.server(interceptors=[calls], options=options)
     inventory_grpc.add_InventoryServiceServicer_to_server(inventory, server)
     leases_grpc.add_LeaseServiceServicer_to_server(leases, server)
@@ -101,16 +121,20 @@ def operator_listener(
     return server
 
 
-def channel_options(connections: Connections, max_message_bytes: int) -> list[tuple[str, int]]:
+def channel_options(connections: Connections, room: Room) -> list[tuple[str, int]]:
     """Return what gRPC is told of a listener: everything that has a limit."""
     return [
         # Two servers on one port would share its calls at random instead of failing.
         ("grpc.so_reuseport", 0),
-        # Above our own limits, so that what is refused for its size gets our details.
-        ("grpc.max_receive_message_length", max_message_bytes),
+        ("grpc.max_receive_message_length", room.most_message_bytes),
         ("grpc.max_metadata_size", _MAX_METADATA_BYTES),
         ("grpc.absolute_max_metadata_size", _MAX_METADATA_BYTES),
-        ("grpc.max_concurrent_streams", _MAX_STREAMS),
+        ("grpc.max_concurrent_streams", room.streams),
+        ("grpc.max_allowed_incoming_connections", connections.most),
+        # Where gRPC measures the bandwidth, a fast caller may send many megabytes that are not read
+        # yet. The window of a message that is being read grows without that.
+        ("grpc.http2.bdp_probe", 0),
+        ("grpc.http2.lookahead_bytes", room.unread_bytes),
         # Calls that nobody has looked at yet. What is beyond is reset without a word, so what we
         # can refuse with a word and a time to come back must not be; gRPC's own limit is 1000.
         ("grpc.server.max_pending_requests", _MAX_PENDING),

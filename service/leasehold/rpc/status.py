@@ -23,6 +23,7 @@ from leasehold.model.errors import (
 
 _DOMAIN = "leasehold"
 _RETRY_AFTER_S = 1
+UNFINISHED = "REQUEST_UNFINISHED"
 
 
 class RefusalError(Exception):
@@ -32,6 +33,10 @@ class RefusalError(Exception):
         super().__init__(message)
         self.code = code
         self.reason = reason
+
+
+class UnfinishedError(Exception):
+    """The message of a call did not come in the time there is for it; nothing was carried out."""
 
 
 def of(error: Exception, request_id: str, overload_code: grpc.StatusCode) -> grpc.Status:
@@ -79,6 +84,9 @@ def _explain(
         case DeadlinePassedError():
             message = "The deadline passed before the store had answered."
             return code.DEADLINE_EXCEEDED, "DEADLINE_PASSED", message, [_retry()]
+        case UnfinishedError():
+            message = "The request did not come to its end in time. Nothing was carried out."
+            return code.DEADLINE_EXCEEDED, UNFINISHED, message, [_retry()]
         case _:
             return code.INTERNAL, "INTERNAL", "Internal error.", []
 

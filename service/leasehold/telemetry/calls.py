@@ -33,6 +33,7 @@ class MethodCalls:
     def __init__(self, service: str, method: str) -> None:
         self.labels = ("unary", service, method)
         self.started = 0
+        self.received = 0
         self.handled: Counter[str] = Counter(dict.fromkeys(_CODES, 0))
         """By the name of the code: ``OK``, ``Canceled``, ``InvalidArgument``."""
         self.seconds = Distribution(_BUCKETS_S)
@@ -40,6 +41,10 @@ class MethodCalls:
     def start(self) -> None:
         """Count a call that has come."""
         self.started += 1
+
+    def receive(self) -> None:
+        """Count a message that has come to its end."""
+        self.received += 1
 
     def finish(self, code: str, elapsed_s: float) -> None:
         """Count a call that has its answer."""
@@ -83,7 +88,7 @@ class CallMetrics(Collector):
         )
         for calls in self._methods.values():
             started.add_metric(calls.labels, calls.started)
-            received.add_metric(calls.labels, calls.started)
+            received.add_metric(calls.labels, calls.received)
             sent.add_metric(calls.labels, calls.handled["OK"])
             for code, count in calls.handled.items():
                 handled.add_metric((*calls.labels, code), count)
