@@ -128,6 +128,34 @@ async def test_create_lease_unacknowledged_stays_with_its_reference(
     assert (again.status, again.expires_at_ms) == (CreateLeaseStatus.REPLAYED, until_ms)
 
 
+@pytest.mark.parametrize("acks", [1, 2])
+async def test_create_lease_that_fewer_replicas_acknowledge_than_asked_is_not_confirmed(
+    servers: Servers, redis: Redis, counts: Counts, acks: int
+) -> None:
+    """WAIT that answers in time with a smaller number is a shortfall: the number decides."""
+    primary, replica = servers
+    async with opened(primary.url, redis, counts, **{**PATIENT, "replica_acks": acks}) as patient:
+        slot = await patient.slot()
+        if acks == 1:
+            replica.pause()
+        grant = asyncio.create_task(patient.create_lease(slot))
+        await until(lambda: waiters(primary))
+        # With two asked for, the one replica has all of it.
+        await until(lambda: acks == 1 or acknowledged(primary))
+        (asking,) = [each for each in await redis.client_list() if each["cmd"] == "wait"]
+        await redis.client_unblock(int(asking["id"]))
+
+        assert await is_not_replicated(grant)
+        assert counts.shortfalls == 1
+        replica.resume()
+
+
+def acknowledged(primary: RedisServer) -> bool:
+    """Tell whether the replica has acknowledged everything that its primary has written."""
+    replication = info(primary, "replication")
+    return bool(replication["slave0"]["offset"] == replication["master_repl_offset"])
+
+
 async def test_every_wait_for_a_replica_is_told_with_its_seconds(
     servers: Servers, backend: Backend, counts: Counts
 ) -> None:
