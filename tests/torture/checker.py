@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from tests.torture.history import Call, Operation
-from tests.torture.holds import Bookings, Hold, Spans, certain_holds, possible_spans
+from tests.torture.holds import Booking, Bookings, Hold, Spans, certain_holds, possible_spans
 
 TOLERANCE_MS = 1.0
 """Redis counts whole milliseconds."""
@@ -31,6 +31,8 @@ class Kind(StrEnum):
     """What was acknowledged and had not ended was refused to the one who had it."""
     BOOKING_MISSING = "booking missing"
     """At the end an acknowledged booking, or an acknowledged change of one, is not there."""
+    WRONG_SLOT = "wrong slot"
+    """A booking was shown in a slot where it cannot be."""
     SLOT_STUCK = "slot stuck"
     """At the end a slot is refused that nobody can have."""
     STALE_ANSWER = "stale answer"
@@ -67,8 +69,10 @@ def check(history: Sequence[Operation]) -> list[Violation]:
         *_two_owners(holds),
         *_leases_used_twice(bookings),
         *_unequal_answers(history),
-        *_forgotten(history),
+        *_forgotten(history, bookings),
         *_missing(history, bookings),
+        *_listed_wrong(history, bookings),
+        *_moved_wrong(history),
         *_told_wrong(history, holds, possible_spans(history, bookings)),
     ]
 
@@ -121,7 +125,7 @@ def _granted(operation: Operation) -> tuple[object, ...]:
     return operation.booking_id, operation.answer
 
 
-def _forgotten(history: Sequence[Operation]) -> Iterator[Violation]:
+def _forgotten(history: Sequence[Operation], bookings: Bookings) -> Iterator[Violation]:
     granted: dict[str, Operation] = {}
     """The first acknowledgement of each reference, lease and token."""
     for operation in sorted(history, key=lambda each: each.answered_ms):
@@ -132,9 +136,20 @@ def _forgotten(history: Sequence[Operation]) -> Iterator[Violation]:
             granted.setdefault(operation.token, operation)
         elif operation.is_refused:
             first = _what_it_has(operation, granted)
-            if first and first.answered_ms < operation.asked_ms:
+            if (
+                first
+                and first.answered_ms < operation.asked_ms
+                and not _may_have_left(operation, bookings.by_lease.get(first.lease_id, ()))
+            ):
                 about = operation.reference or operation.token
                 yield Violation(Kind.FORGOTTEN, about, (first, operation))
+
+
+def _may_have_left(refused: Operation, booked: Iterable[Booking]) -> bool:
+    """Tell whether a lease may have ended because its booking was cancelled or moved away."""
+    updates = (update for booking in booked for update in booking.updates)
+    is_lease = refused.call is Call.CREATE_LEASE and refused.cause == "LEASE_EXPIRED"
+    return is_lease and any(update.asked_ms <= refused.answered_ms for update in updates)
 
 
 def _what_it_has(refused: Operation, granted: dict[str, Operation]) -> Operation | None:
@@ -174,6 +189,54 @@ def _contradicted(
         return None if was_asked else created
     acknowledged = (c for c in cancels if c.is_ok and c.answered_ms < seen.asked_ms)
     return next(acknowledged, None)
+
+
+def _listed_wrong(history: Iterable[Operation], bookings: Bookings) -> Iterator[Violation]:
+    """Yield bookings that the list of their user lacks, or shows where they cannot be."""
+    known = {booking.booking_id: booking for booking in bookings.made}
+    for operation in history:
+        booking = known.get(operation.booking_id)
+        if operation.call is not Call.LIST_BOOKINGS or not booking or not _is_known(operation):
+            continue
+        if operation.slot:
+            fault = _contradicted(operation, booking.created[0], booking.updates)
+            if not _may_be_at(operation, booking):
+                shown_by = (*booking.created[:1], *booking.updates, operation)
+                yield Violation(Kind.WRONG_SLOT, booking.booking_id, shown_by)
+        else:
+            cancels = (update for update in booking.updates if update.call is Call.CANCEL)
+            may_be_cancelled = any(c.asked_ms <= operation.answered_ms for c in cancels)
+            fault = None if may_be_cancelled else booking.created[0]
+        if fault and fault.answered_ms < operation.asked_ms:
+            kind = Kind.BOOKING_MISSING if operation.is_final else Kind.STALE_ANSWER
+            yield Violation(kind, booking.booking_id, (fault, operation))
+
+
+def _is_known(operation: Operation) -> bool:
+    """Tell whether there was an answer; a user who is not found has no bookings."""
+    return operation.is_ok or operation.is_refused
+
+
+def _may_be_at(listed: Operation, booking: Booking) -> bool:
+    """Tell whether something may have put a booking where it is shown, and no move came after it.
+
+    A repeat of CreateBooking puts nothing anywhere.
+    """
+    moves = [update for update in booking.updates if update.call is Call.MOVE]
+    placed = [(booking.slot, booking.created[0].answered_ms)]
+    placed += [(m.slot, m.latest_ms) for m in moves if m.asked_ms <= listed.answered_ms]
+    done = [m for m in moves if m.is_ok and m.answered_ms < listed.asked_ms]
+    return any(
+        slot == listed.slot and not any(m.slot != slot and latest_ms < m.asked_ms for m in done)
+        for slot, latest_ms in placed
+    )
+
+
+def _moved_wrong(history: Iterable[Operation]) -> Iterator[Violation]:
+    for operation in history:
+        is_move = operation.call is Call.MOVE and operation.is_ok
+        if is_move and operation.answer and operation.answer != operation.slot:
+            yield Violation(Kind.WRONG_SLOT, operation.booking_id, (operation,))
 
 
 def _told_wrong(

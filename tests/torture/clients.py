@@ -103,7 +103,7 @@ class Clients:
         request = booking_request(
             int(now_ms()),
             token=token,
-            user=f"user of {token}",
+            user=_user_of(token),
             lease_id=lease_id or None,
             merchant=merchant,
             start_s=start_s,
@@ -147,7 +147,8 @@ class Clients:
             return answered
         if response.HasField("booking_failure"):
             return self._refused(answered, response.booking_failure)
-        return self._note(answered)
+        shown = _slot_name(response.booking.slot, self._base_s) if wanted.slot else ""
+        return self._note(answered, answer=shown)
 
     async def check_availability(self, slot: str, timeout_s: float) -> Operation:
         """Ask how many spots a slot has left."""
@@ -170,6 +171,20 @@ class Clients:
         if response is None:
             return answered
         return self._note(answered, answer=pb.BookingStatus.Name(response.booking_status))
+
+    async def list_bookings(
+        self, booking_id: str, token: str, timeout_s: float, *, is_final: bool = False
+    ) -> Operation:
+        """Ask for the bookings of the user whose token made a booking."""
+        request = pb.ListBookingsRequest(user_id=_user_of(token))
+        wanted = self._asked(Call.LIST_BOOKINGS, booking_id=booking_id, is_final=is_final)
+        asking = self._stub.ListBookings(request, timeout=timeout_s)
+        answered, response = await self._call(wanted, asking)
+        if response is None:
+            return answered
+        found = [each for each in response.bookings if each.booking_id == booking_id]
+        shown = _slot_name(found[0].slot, self._base_s) if found else ""
+        return self._note(answered, slot=shown)
 
     @property
     def _stub(self) -> Any:
@@ -201,6 +216,16 @@ class Clients:
 
     def _note(self, answered: Operation, **told: Any) -> Operation:
         return self.recorder.note(replace(answered, outcome=Outcome.OK, **told))
+
+
+def _user_of(token: str) -> str:
+    """Return the user whose only booking a token makes."""
+    return f"user of {token}"
+
+
+def _slot_name(slot: Any, base_s: int) -> str:
+    """Name a slot of an answer as it is named in the history, if there is one that starts then."""
+    return f"{slot.merchant_id}/{(slot.start_time.seconds - base_s) / 3600:g}"
 
 
 def _reason(error: grpc.aio.AioRpcError) -> str:

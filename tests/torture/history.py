@@ -16,6 +16,8 @@ class Call(StrEnum):
     MOVE = "move"
     CHECK_AVAILABILITY = "check_availability"
     GET_BOOKING_STATUS = "get_booking_status"
+    LIST_BOOKINGS = "list_bookings"
+    """Of the user of one booking."""
 
 
 class Outcome(StrEnum):
@@ -42,7 +44,8 @@ class Operation:
     """When the client had the answer, or gave up."""
     outcome: Outcome
     slot: str = ""
-    """The slot asked for; of a move the new one; of a cancel and a look at a booking none."""
+    """The slot asked for; of a move the new one; of a list the one in which it shows the booking,
+    if it does; of a cancel and a look at a booking none."""
     reference: str = ""
     asked_expires_ms: int = 0
     lease_id: str = ""
@@ -53,7 +56,8 @@ class Operation:
     cause: str = ""
     """Why it was refused, or what went wrong: the API's own word."""
     answer: str = ""
-    """Stands for the whole response, so that two can be compared; or the state of a booking."""
+    """Stands for the whole response, so that two can be compared; or the state of a booking; of a
+    move the slot that the response shows."""
     count: int = 0
     is_final: bool = False
     """Asked after every fault had healed, to see what is left."""

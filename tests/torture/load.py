@@ -14,6 +14,7 @@ _SLOTS_EACH = 3
 _KEEPS_SLOT = 0.5
 _FORGETS_CANCELLED = 0.7
 _GIVES_UP_SLOT = 0.03
+_LISTS = 0.5
 _PATIENCE = 5
 _SHORTEST_LEASE_MS, _LONGEST_LEASE_MS = 250, 1500
 _FINAL_LEASE_MS = 600_000
@@ -80,6 +81,9 @@ class Load:
                     chance.choice(self._slots), patience_s
                 )
             case 12 if booking:
+                if chance.random() < _LISTS:
+                    named = (booking.booking_id, booking.token)
+                    return await self._clients.list_bookings(*named, patience_s)
                 return await self._clients.get_booking_status(booking.booking_id, patience_s)
             case 13 if chance.random() < 0.5:
                 return await self._book(
@@ -151,13 +155,17 @@ class Load:
         last_end_ms = max((max(o.asked_expires_ms, o.expires_ms) for o in history), default=0)
         while now_ms() < last_end_ms + 100:
             await asyncio.sleep(0.05)
-        made = sorted({o.booking_id for o in history if o.call is Call.CREATE_BOOKING and o.is_ok})
-        slots = sorted({o.slot for o in history if o.slot})
-        await _each(made, self._look_up)
+        made = {o.booking_id: o.token for o in history if o.call is Call.CREATE_BOOKING and o.is_ok}
+        slots = sorted({o.slot for o in history if o.slot and o.call is not Call.LIST_BOOKINGS})
+        await _each(sorted(made), self._look_up)
+        await _each(sorted(made), lambda booking_id: self._list(booking_id, made[booking_id]))
         await _each(slots, self._want)
 
     async def _look_up(self, booking_id: str) -> Operation:
         return await self._clients.get_booking_status(booking_id, _FINAL_TIMEOUT_S, is_final=True)
+
+    async def _list(self, booking_id: str, token: str) -> Operation:
+        return await self._clients.list_bookings(booking_id, token, _FINAL_TIMEOUT_S, is_final=True)
 
     async def _want(self, slot: str) -> Operation:
         reference = f"final {slot}"

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Literal
 
-from tests.torture import faults, pods, stores
+from tests.torture import faults, pods, records, stores
 from tests.torture.checker import Kind, Violation, check
 from tests.torture.clients import Clients, Recorder
 from tests.torture.faults import Fault, Nemesis
@@ -102,6 +102,8 @@ async def run(
             finally:
                 await clients.close()
             _check_pods(serving, recorder)
+            for primary in store.primaries():
+                assert list(records.faults(primary)) == []
     recorder.check_clock()
     told(f"judging {len(recorder.history)} calls")
     violations = await asyncio.to_thread(check, recorder.history)

@@ -1,6 +1,7 @@
 """Hand-written histories: each violation is found, and nothing legal is called one."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,14 @@ def look(
     """Return a GetBookingStatus that takes a millisecond."""
     told: dict[str, Any] = {"booking_id": f"booking {name}", "answer": state, "is_final": is_final}
     return call(Call.GET_BOOKING_STATUS, asked_ms, asked_ms + 1, outcome, **told)
+
+
+def listed(
+    name: str, asked_ms: float, at: str, outcome: Outcome = OK, *, is_final: bool = True
+) -> Operation:
+    """Return a ListBookings that takes a millisecond and shows a booking in a slot, or not."""
+    told: dict[str, Any] = {"booking_id": f"booking {name}", "slot": at, "is_final": is_final}
+    return call(Call.LIST_BOOKINGS, asked_ms, asked_ms + 1, outcome, **told)
 
 
 def taken(name: str, asked_ms: float, answered_ms: float, **told: Any) -> Operation:
@@ -166,6 +175,15 @@ WRONG: dict[str, tuple[Kind, Sequence[Operation]]] = {
         Kind.FORGOTTEN,
         [lease("a", 0, 5, 300), expired("a", 200, 298)],
     ),
+    "the holder is told that it has ended before its booking is cancelled": (
+        Kind.FORGOTTEN,
+        [
+            lease("a", 0, 5, 900),
+            booking("k", 10, 20, by="a"),
+            expired("a", 30, 40),
+            cancel("k", 50, 60),
+        ],
+    ),
     "the holder is told that somebody else has it": (
         Kind.FORGOTTEN,
         [lease("a", 0, 5, 300), taken("a", 100, 110)],
@@ -193,6 +211,43 @@ WRONG: dict[str, tuple[Kind, Sequence[Operation]]] = {
     "its cancel is gone": (
         Kind.BOOKING_MISSING,
         [booking("k", 0, 10), cancel("k", 20, 30), look("k", 500, "CONFIRMED")],
+    ),
+    "its user's index does not name it": (
+        Kind.BOOKING_MISSING,
+        [booking("k", 0, 10), listed("k", 500, "")],
+    ),
+    "its user is not found": (
+        Kind.BOOKING_MISSING,
+        [booking("k", 0, 10), listed("k", 500, "", REFUSED)],
+    ),
+    "listed though it is cancelled": (
+        Kind.BOOKING_MISSING,
+        [booking("k", 0, 10), cancel("k", 20, 30), listed("k", 500, "s")],
+    ),
+    "not listed, in the middle": (
+        Kind.STALE_ANSWER,
+        [booking("k", 0, 10), listed("k", 20, "", is_final=False)],
+    ),
+    "listed where it never was": (
+        Kind.WRONG_SLOT,
+        [booking("k", 0, 10), listed("k", 500, "t")],
+    ),
+    "listed where it was before its move": (
+        Kind.WRONG_SLOT,
+        [booking("k", 0, 10), move("k", 20, 30, "t"), listed("k", 500, "s")],
+    ),
+    "listed where it was before two moves": (
+        Kind.WRONG_SLOT,
+        [
+            booking("k", 0, 10),
+            move("k", 20, 30, "t"),
+            move("k", 40, 50, "u"),
+            listed("k", 500, "t", is_final=False),
+        ],
+    ),
+    "moved to another slot than asked for": (
+        Kind.WRONG_SLOT,
+        [booking("k", 0, 10), replace(move("k", 20, 30, "t"), answer="u")],
     ),
     "a slot that nobody ever had": (Kind.SLOT_STUCK, [taken("a", 900, 910, is_final=True)]),
     "a slot whose hold has ended": (
@@ -292,6 +347,18 @@ LEGAL: dict[str, Sequence[Operation]] = {
         lease("b", 50, 60, 500),
         lease("a", 70, 80, 900),
     ],
+    "a lease has ended once its booking is cancelled": [
+        lease("a", 0, 5, 900),
+        booking("k", 10, 20, by="a"),
+        cancel("k", 30, 40),
+        expired("a", 70, 80),
+    ],
+    "a lease has ended once its booking may have moved away": [
+        lease("a", 0, 5, 900),
+        booking("k", 10, 20, by="a"),
+        move("k", 30, 40, "t", UNKNOWN),
+        expired("a", 70, 80),
+    ],
     "a booking moves away": [
         booking("k", 0, 10),
         move("k", 20, 30, "t"),
@@ -370,6 +437,34 @@ LEGAL: dict[str, Sequence[Operation]] = {
         look("k", 20.5, "CANCELED", is_final=False),
         look("k", 29.5, "CONFIRMED", is_final=False),
     ],
+    "listed where a move may have come or not": [
+        booking("k", 0, 10),
+        move("k", 20, 30, "t", UNKNOWN),
+        listed("k", 40, "s", is_final=False),
+        listed("k", 500, "t"),
+    ],
+    "listed while it moves": [
+        booking("k", 0, 10),
+        move("k", 20, 30, "t"),
+        listed("k", 25, "s", is_final=False),
+        listed("k", 29, "t", is_final=False),
+    ],
+    "listed after two moves at once": [
+        booking("k", 0, 10),
+        move("k", 20, 90, "t"),
+        move("k", 30, 80, "u"),
+        listed("k", 500, "t"),
+    ],
+    "not listed after a cancel without an answer": [
+        booking("k", 0, 10),
+        cancel("k", 20, 30, UNKNOWN),
+        listed("k", 500, ""),
+    ],
+    "not listed before it was made": [
+        booking("k", 0, 10),
+        listed("k", 5, "", REFUSED, is_final=False),
+    ],
+    "a list without an answer": [booking("k", 0, 10), listed("k", 500, "", UNKNOWN)],
     "a look without an answer": [booking("k", 0, 10), look("k", 500, "", UNKNOWN)],
 }
 

@@ -61,6 +61,7 @@ class Shop:
             wanted = Operation(Call.GET_BOOKING_STATUS, 0, 0, Outcome.OK)
             wanted = replace(wanted, booking_id=made.booking_id, is_final=True)
             await self._ask(wanted, loses_answers=False)
+            await self._ask(replace(self._list(made), is_final=True), loses_answers=False)
         return self.history
 
     def _choose(self) -> Operation:
@@ -81,6 +82,8 @@ class Shop:
                 return Operation(
                     Call.GET_BOOKING_STATUS, 0, 0, Outcome.OK, booking_id=booking.booking_id
                 )
+            case 10 if booking:
+                return self._list(booking)
             case 6:
                 return Operation(Call.CHECK_AVAILABILITY, 0, 0, Outcome.OK, slot=hour)
             case 7:
@@ -106,6 +109,10 @@ class Shop:
         token = made[-1].token if repeats else f"t-{len(self.history)}"
         told: dict[str, Any] = {"slot": hour, "lease_id": lease_id, "token": token}
         return Operation(Call.CREATE_BOOKING, 0, 0, Outcome.OK, **told)
+
+    def _list(self, made: Operation) -> Operation:
+        named: dict[str, Any] = {"booking_id": made.booking_id, "token": made.token}
+        return Operation(Call.LIST_BOOKINGS, 0, 0, Outcome.OK, **named)
 
     async def _ask(self, wanted: Operation, *, loses_answers: bool = True) -> None:
         chance, store = self.chance, self.store
@@ -148,6 +155,8 @@ class Shop:
             case Call.CHECK_AVAILABILITY:
                 found = await self.store.check_availability(slot_at(wanted.slot), ANY)
                 return replace(wanted, count=found.count)
+            case Call.LIST_BOOKINGS:
+                return await self._list_bookings(wanted)
         record = await self.store.get_booking(reference_of(wanted.booking_id), ANY)
         assert record
         return replace(wanted, answer=record.status.name)
@@ -175,6 +184,11 @@ class Shop:
         if outcome.status not in ("created", "replayed"):
             return refused(wanted, outcome.status)
         return replace(wanted, booking_id=command.booking_id, answer=outcome.original.decode())
+
+    async def _list_bookings(self, wanted: Operation) -> Operation:
+        records = await self.store.list_bookings(wanted.token, ANY)
+        shown = [hour for hour in map(str, HOURS) for r in records or () if r.slot == slot_at(hour)]
+        return replace(wanted, token="", slot=shown[0] if shown else "")
 
     async def _update(self, wanted: Operation) -> Operation:
         status = BookingStatus.CANCELED if wanted.call is Call.CANCEL else None
@@ -257,6 +271,26 @@ def lose_booking(told: list[Operation], chance: random.Random) -> list[Operation
     return [lost if operation is seen else operation for operation in told]
 
 
+def forget_in_the_list(told: list[Operation], chance: random.Random) -> list[Operation]:
+    """List nothing of a user whose booking stands."""
+    cancelled = {o.booking_id for o in told if o.call is Call.CANCEL}
+    seen = pick(told, chance, lambda o: o.is_final and o.slot and is_list_of_others(o, cancelled))
+    lost = replace(seen, slot="")
+    return [lost if operation is seen else operation for operation in told]
+
+
+def is_list_of_others(operation: Operation, bookings: set[str]) -> bool:
+    """Tell a list of the user of a booking that is none of these."""
+    return operation.call is Call.LIST_BOOKINGS and operation.booking_id not in bookings
+
+
+def list_elsewhere(told: list[Operation], chance: random.Random) -> list[Operation]:
+    """Show a booking where it was before it moved, or where it never was."""
+    seen = pick(told, chance, lambda o: o.call is Call.LIST_BOOKINGS and o.is_final and o.slot)
+    lost = replace(seen, slot="elsewhere")
+    return [lost if operation is seen else operation for operation in told]
+
+
 def refuse_at_the_end(told: list[Operation], chance: random.Random) -> list[Operation]:
     """Call a slot taken at the end that the last look could have."""
     free = pick(told, chance, lambda o: o.call is Call.CREATE_LEASE and o.is_final)
@@ -295,6 +329,8 @@ SPOILT: dict[str, tuple[Spoil, Kind]] = {
     "change response": (change_response, Kind.UNEQUAL_ANSWERS),
     "refuse the holder": (refuse_the_holder, Kind.FORGOTTEN),
     "lose booking": (lose_booking, Kind.BOOKING_MISSING),
+    "forget in the list": (forget_in_the_list, Kind.BOOKING_MISSING),
+    "list elsewhere": (list_elsewhere, Kind.WRONG_SLOT),
 }
 
 
