@@ -132,6 +132,21 @@ async def test_update_booking_cancel_frees_the_spot_at_once(backend: Backend) ->
     assert await backend.owner(slot) == f"lease {ids.lease_suffix('reference-1')}"
 
 
+@pytest.mark.parametrize("change", [{"status": BookingStatus.CANCELED}, {"duration_s": 900}])
+async def test_update_booking_that_has_lost_its_spot_leaves_the_next_owner_untouched(
+    backend: Backend, change: dict[str, Any]
+) -> None:
+    """After a loss of data another caller may have the spot: neither cancel nor move frees it."""
+    slot = await backend.slot()
+    booking = await booked(backend, slot)
+    await backend.redis.delete(keys.spot_key(slot, 1))
+    await backend.create_lease(slot, "next")
+    owner = await backend.owner(slot)
+
+    assert (await update(backend, booking, **change)).status is Status.UPDATED
+    assert await backend.owner(slot) == owner == f"lease {ids.lease_suffix('next')}"
+
+
 @pytest.mark.parametrize("party_size", [2, 4])
 async def test_update_booking_cancel_takes_no_slot_that_comes_with_it(
     backend: Backend, party_size: int
