@@ -33,6 +33,10 @@ test-long: $(VENV)/.dev ## the tests that take longer (half an hour)
 torture: $(VENV)/.dev ## break stores under load for 30 minutes, and judge every answer (docs/guarantees.md)
 	$(BIN)/python -m tests.torture --matrix --seconds 1800 --document docs/guarantees.md
 
+.PHONY: mutations
+mutations: $(VENV)/.dev ## plant mistakes in copies of the tree: does each one's test notice it? (10 minutes)
+	$(BIN)/python -m tests.mutations
+
 .PHONY: fuzz
 fuzz: $(VENV)/.dev ## send a million requests of random and spoilt bytes (5 minutes)
 	$(BIN)/python -m tests.fuzz --inputs 1000000
