@@ -146,6 +146,12 @@ class Load:
             self._slots.append(f"{_shop(slot)}/{self._next_number}")
             self._next_number += 1
 
+    def acknowledged(self) -> dict[str, str]:
+        """Return the bookings that clients know of, and the token of each."""
+        history = self._clients.recorder.history
+        created = (o for o in history if o.call is Call.CREATE_BOOKING and o.is_ok)
+        return {operation.booking_id: operation.token for operation in created}
+
     async def look_at_the_end(self) -> None:
         """Once all holds have ended, look up every booking and want every slot.
 
@@ -155,7 +161,7 @@ class Load:
         last_end_ms = max((max(o.asked_expires_ms, o.expires_ms) for o in history), default=0)
         while now_ms() < last_end_ms + 100:
             await asyncio.sleep(0.05)
-        made = {o.booking_id: o.token for o in history if o.call is Call.CREATE_BOOKING and o.is_ok}
+        made = self.acknowledged()
         slots = sorted({o.slot for o in history if o.slot and o.call is not Call.LIST_BOOKINGS})
         await _each(sorted(made), self._look_up)
         await _each(sorted(made), lambda booking_id: self._list(booking_id, made[booking_id]))
