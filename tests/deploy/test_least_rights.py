@@ -12,7 +12,7 @@ from leasehold.store import safety
 
 OF_OTHER_STORES = {"role", "asking", "cluster|slots"}
 """What only Sentinels and clusters need; the tests of those fail without it."""
-MAY_BE_DENIED = {"info", "config|get", "wait"}
+MAY_BE_DENIED = {"info", "config|get", "wait", "acl|dryrun"}
 """What is a warning where it is missing, because a managed store does not allow it."""
 ALLOWED = {rule[1:] for rule in access_list()["leasehold"] if rule.startswith("+")}
 
@@ -21,7 +21,7 @@ ALLOWED = {rule[1:] for rule in access_list()["leasehold"] if rule.startswith("+
 def store() -> Iterator[RedisServer]:
     """A server whose users are those of the list."""
     # Without PEXPIREAT, say, it is left with keys that have no TTL.
-    with RedisServer("valkey9") as server:
+    with RedisServer("valkey9", ("--appendonly", "yes")) as server:
         yield server
 
 

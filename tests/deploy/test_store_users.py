@@ -31,6 +31,7 @@ SIGNS = {
     "info": '"INFO"',
     "wait": '"WAIT"',
     "config|get": '"CONFIG", "GET"',
+    "acl|dryrun": '"ACL", "DRYRUN"',
     "role": '"ROLE"',
     "asking": '("ASKING",',
     # redis-py sends these, for a setting of ours and for a class of its own.

@@ -62,7 +62,7 @@ def test_serve_on_a_store_that_denies_config_info_and_wait_starts_with_warnings(
         with serving(REDIS_URL=server.url_of("guest"), **QUICK) as service:
             poll("warned", lambda: shows(service, "[!] eviction warning: unknown"))
             poll("ready", lambda: service.http("/readyz")[0] == 200)
-            for name_of in ("version", "persistence", "replicas"):
+            for name_of in ("version", "persistence", "restart", "replicas"):
                 assert shows(service, f"[!] {name_of} warning: unknown")
             assert shows(service, "[+] permissions ok")
             assert service.create_lease(lease_request(now_ms())).HasField("lease")

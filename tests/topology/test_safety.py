@@ -81,6 +81,40 @@ async def test_look_at_a_server_that_keeps_nothing_warns(server: RedisServer) ->
         assert (persistence.state, persistence.detail[:9]) == ("warning", "snapshots")
 
 
+@pytest.mark.parametrize(
+    ("rights", "lacks"),
+    [
+        ("-@all", "EXEC SET DEL HSET ZADD XADD PEXPIREAT"),
+        ("+@all -hset", "HSET"),
+        ("+@all resetkeys ~shop:*", "SET DEL HSET ZADD XADD PEXPIREAT"),
+    ],
+)
+async def test_look_at_a_server_that_may_drop_its_file_warns(
+    server: RedisServer, rights: str, lacks: str
+) -> None:
+    """A server that may judge its append-only file by ``default`` is found out before it restarts.
+
+    Redis 6.2 never does, and where there is no such file nothing is judged (failure mode 62).
+    """
+    async with opened(server) as backend:
+        await backend.redis.execute_command("ACL", "SETUSER", "default", *rights.split())
+        assert (await found(backend.link))["restart"].state == "ok"
+        await backend.redis.config_set("appendonly", "yes")
+        restart = (await found(backend.link))["restart"]
+        if server.name == "redis62":
+            assert restart.state == "ok"
+            return
+        assert restart.state == "warning"
+        assert f"default may not use {lacks}: a restart may drop" in restart.detail
+
+        await backend.redis.execute_command("ACL", "SETUSER", SERVICE, "-acl|dryrun")
+        restart = (await found(backend.link))["restart"]
+        assert (restart.state, restart.detail) == ("warning", "unknown: ACL DRYRUN is not allowed")
+        await backend.redis.execute_command("ACL", "SETUSER", SERVICE, "+acl|dryrun")
+        await backend.redis.execute_command("ACL", "SETUSER", "default", "+@all", "~*", "&*")
+        assert (await found(backend.link))["restart"].state == "ok"
+
+
 async def test_look_as_a_user_who_may_not_ask_warns_and_raises_nothing(
     server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -99,6 +133,7 @@ async def test_look_as_a_user_who_may_not_ask_warns_and_raises_nothing(
             "permissions": "ok",
             "eviction": "warning",
             "persistence": "warning",
+            "restart": "warning",
             "replicas": "warning",
             "clock": "ok",
         }

@@ -20,6 +20,7 @@ WELL = Told(
     config={"appendfsync": "everysec", "min-replicas-to-write": "1"},
     can_wait=True,
     lacking=(),
+    default_lacks="",
     ahead_s=0.2,
 )
 
@@ -37,7 +38,9 @@ def test_every_finding_of_a_look_can_be_required() -> None:
 
 def test_server_that_tells_nothing_is_all_warnings() -> None:
     """What is not known is never called ok; the scripts alone cannot be done without."""
-    silent = Told(info={}, config={}, can_wait=False, lacking=None, ahead_s=None)
+    silent = Told(
+        info={}, config={}, can_wait=False, lacking=None, default_lacks=None, ahead_s=None
+    )
 
     states = {each.name: each.state for each in judge(silent, 0)}
     assert states.pop("permissions") == "failed"
@@ -101,6 +104,27 @@ def test_persistence_says_what_can_be_lost(
     """What a restart loses depends on the log, and how often it is on disk."""
     told = replace(WELL, info={**WELL.info, "aof_enabled": has_log}, config=config)
     found = finding(told, "persistence")
+
+    assert found.state == state
+    assert detail in found.detail
+
+
+@pytest.mark.parametrize(
+    ("changes", "default_lacks", "state", "detail"),
+    [
+        ({}, "", "ok", "is read"),
+        ({}, "EXEC SET", "warning", "default may not use EXEC SET: a restart may drop"),
+        ({}, None, "warning", "unknown: ACL DRYRUN"),
+        ({"redis_version": "6.2.14"}, None, "ok", "is read"),
+        ({"aof_enabled": "0"}, "EXEC SET", "ok", "no append-only file"),
+    ],
+)
+def test_restart_says_whether_the_file_is_read(
+    changes: dict[str, str], default_lacks: str | None, state: str, detail: str
+) -> None:
+    """What a restart drops depends on the server, its file, and the rights of ``default``."""
+    told = replace(WELL, info={**WELL.info, **changes}, default_lacks=default_lacks)
+    found = finding(told, "restart")
 
     assert found.state == state
     assert detail in found.detail

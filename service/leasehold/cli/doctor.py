@@ -27,6 +27,8 @@ REMEDIES = {
     "permissions": "Grant the store's user the rules named: ACL SETUSER, and in its access list.",
     "eviction": "Set maxmemory-policy noeviction, and give Leasehold a store of its own.",
     "persistence": "Turn the append-only file on (appendonly yes).",
+    "restart": "Give the store's user default every command and key, and leave it off, as the first"
+    " line of deploy/redis/users.acl does; ACL LOAD. Do so before the store restarts.",
     "replicas": "Bring the replicas back, or lower LEASEHOLD_REPLICA_ACKS.",
     "clock": "Let NTP set the clocks of the store's machine and of the pods.",
     "data": "Find out who flushed or restarted it. Holds of that time may be granted twice until"

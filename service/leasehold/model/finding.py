@@ -7,7 +7,16 @@ State = Literal["ok", "warning", "failed"]
 STATES: tuple[State, ...] = get_args(State)
 """``warning``: it works, and something may be lost. ``failed``: it cannot work."""
 
-FINDING_NAMES = ("version", "permissions", "eviction", "persistence", "replicas", "clock", "data")
+FINDING_NAMES = (
+    "version",
+    "permissions",
+    "eviction",
+    "persistence",
+    "restart",
+    "replicas",
+    "clock",
+    "data",
+)
 """What is found out about a store; these are the labels of a metric, so there are few."""
 
 

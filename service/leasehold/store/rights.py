@@ -24,6 +24,7 @@ OF_THE_LINK: dict[str, tuple[str, ...]] = {
     "info": ("INFO", "server"),
     "wait": ("WAIT", "0", "1"),
     "config|get": ("CONFIG", "GET", "appendonly"),
+    "acl|dryrun": ("ACL", "DRYRUN", "default", "EXEC"),
     "client|setname": ("CLIENT", "SETNAME", "leasehold"),
     "role": ("ROLE",),
     "asking": ("ASKING",),

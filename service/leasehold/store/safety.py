@@ -17,6 +17,8 @@ from leasehold.store.link import Link
 from leasehold.store.node import Node
 
 _OLDEST = (6, 2)
+_JUDGES_ITS_FILE = (7, 0)
+"""Redis since when the append-only file may be judged by the rights of the user ``default``."""
 _LONGEST_OFFSET_S = 1
 _NOT_TOLD = "unknown: {} is not allowed"
 _NEITHER_TOLD = "unknown: neither INFO nor CONFIG is allowed"
@@ -55,6 +57,8 @@ class Told:
     """Whether WAIT is allowed."""
     lacking: Sequence[str] | None
     """Rules of an access list that the user lacks, or None when no script may be run."""
+    default_lacks: str | None
+    """What the user ``default`` may not do of what scripts do, or None if that is not told."""
     ahead_s: float | None
     """How far the server's clock is ahead of this process'; negative if it is behind."""
 
@@ -78,6 +82,7 @@ async def _ask_all(shard: _Shard, deadline: Deadline) -> Told:
         config=await _ask_config(shard, deadline),
         can_wait=await shard.ask(deadline, "WAIT", "0", "1") is not None,
         lacking=await permissions.of_scripts(shard.link, shard.tag, deadline),
+        default_lacks=await _default_lacks(shard, deadline),
         ahead_s=await _ask_clock(shard, deadline),
     )
 
@@ -89,6 +94,7 @@ def judge(told: Told, replica_acks: int) -> list[Finding]:
         Finding("permissions", *_permissions(told)),
         Finding("eviction", *_eviction(told)),
         Finding("persistence", *_persistence(told)),
+        Finding("restart", *_restart(told)),
         Finding("replicas", *_replicas(told, replica_acks)),
         Finding("clock", *_clock(told)),
     ]
@@ -116,12 +122,41 @@ async def _ask_clock(shard: _Shard, deadline: Deadline) -> float | None:
     return int(seconds) + int(microseconds) / 1e6 - (asked_at_s + time.time()) / 2
 
 
+async def _default_lacks(shard: _Shard, deadline: Deadline) -> str | None:
+    """Try, without doing it, what a server may judge by ``default`` when it reads its file."""
+    lacks = []
+    for name, *rest in _written(keys.probe_key(shard.tag)):
+        answer = await shard.ask(deadline, "ACL", "DRYRUN", "default", name, *rest)
+        if answer is None:
+            return None
+        if answer != "OK":
+            lacks.append(name)
+    return " ".join(lacks)
+
+
+def _written(key: str) -> tuple[tuple[str, ...], ...]:
+    """Return EXEC, and what scripts leave in the append-only file: one command of each kind."""
+    return (
+        ("EXEC",),
+        ("SET", key, "1"),
+        ("DEL", key),
+        ("HSET", key, "f", "1"),
+        ("ZADD", key, "1", "m"),
+        ("XADD", key, "*", "f", "1"),
+        ("PEXPIREAT", key, "1"),
+    )
+
+
 def _parse_info(text: Any) -> dict[str, str]:
     lines = str(text or "").splitlines()
     return dict(line.split(":", 1) for line in lines if ":" in line and line[0] != "#")
 
 
 Judgement = tuple[State, str]
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
 
 
 def _version(told: Told) -> Judgement:
@@ -131,8 +166,7 @@ def _version(told: Told) -> Judgement:
     detail = f"Redis {version}"
     if "valkey_version" in told.info:
         detail = f"Valkey {told.info['valkey_version']}, as Redis {version}"
-    numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
-    if numbers < _OLDEST:
+    if _numbers(version) < _OLDEST:
         return "failed", f"{detail}; at least 6.2 is needed"
     return "ok", detail
 
@@ -159,10 +193,17 @@ def _eviction(told: Told) -> Judgement:
     return "warning", detail
 
 
-def _persistence(told: Told) -> Judgement:
+def _has_log(told: Told) -> bool | None:
+    """Tell whether there is an append-only file; None if that is not told."""
     info, config = told.info, told.config
-    has_log = info.get("aof_enabled") == "1" or config.get("appendonly") == "yes"
-    if not has_log and "aof_enabled" not in info and "appendonly" not in config:
+    if info.get("aof_enabled") == "1" or config.get("appendonly") == "yes":
+        return True
+    return False if "aof_enabled" in info or "appendonly" in config else None
+
+
+def _persistence(told: Told) -> Judgement:
+    info, config, has_log = told.info, told.config, _has_log(told)
+    if has_log is None:
         return "warning", _NEITHER_TOLD
     if has_log and info.get("aof_last_write_status", "ok") != "ok":
         return "warning", "the append-only file cannot be written"
@@ -187,6 +228,21 @@ _FSYNC_NOT_TOLD: Judgement = (
     "warning",
     f"append-only file; how often it is on disk is {_NOT_TOLD.format('CONFIG')}",
 )
+
+
+def _restart(told: Told) -> Judgement:
+    if (has_log := _has_log(told)) is None:
+        return "warning", _NEITHER_TOLD
+    if not has_log:
+        return "ok", "there is no append-only file to read"
+    if _numbers(told.info.get("redis_version", "7.0")) < _JUDGES_ITS_FILE:
+        return "ok", "all that is in the append-only file is read"
+    if told.default_lacks is None:
+        return "warning", _NOT_TOLD.format("ACL DRYRUN")
+    if told.default_lacks:
+        detail = f"the store's user default may not use {told.default_lacks}"
+        return "warning", f"{detail}: a restart may drop every hold and booking"
+    return "ok", "all that is in the append-only file is read"
 
 
 def _replicas(told: Told, replica_acks: int) -> Judgement:
