@@ -1,4 +1,4 @@
-"""Writes the rules of deploy/redis/users.acl that follow from the scripts: ``make acl``."""
+"""Writes what follows from the scripts: rules of deploy/redis/users.acl, a table: ``make acl``."""
 
 import re
 
@@ -6,6 +6,7 @@ from tests.servers import ACCESS_LIST
 
 from leasehold.store import rights
 
+DEPLOYMENT = ACCESS_LIST.parents[2] / "docs" / "deployment.md"
 PERSONAL = "booking"
 """The family of keys that hold personal data, which the person on call may not read."""
 
@@ -31,5 +32,19 @@ def made(text: str) -> str:
     )
 
 
+def tabled(text: str) -> str:
+    """Return docs/deployment.md with the commands of each family of keys."""
+    wanted = rights.of_keys()
+    lines = ["| keys | commands |", "| --- | --- |"]
+    for family in sorted({right.family for right in wanted} - {""}):
+        keys = " ".join(f"`{pattern}`" for pattern in rights.patterns(family))
+        commands = [right.command for right in wanted if right.family == family]
+        lines.append(f"| {keys} | {' '.join(commands)} |")
+    begin, end = "<!-- rights: begin -->\n", "<!-- rights: end -->"
+    before, _, rest = text.partition(begin)
+    return before + begin + "\n".join([*lines, ""]) + end + rest.partition(end)[2]
+
+
 if __name__ == "__main__":
     ACCESS_LIST.write_text(made(ACCESS_LIST.read_text()))
+    DEPLOYMENT.write_text(tabled(DEPLOYMENT.read_text()))

@@ -8,7 +8,7 @@ from tests.servers import SERVICE, RedisServer, access_list
 from tests.store_steps import all_steps, new_slot
 
 from leasehold.model.errors import StoreUnavailableError
-from leasehold.store import safety
+from leasehold.store import rights, safety
 
 OF_OTHER_STORES = {"role", "asking", "cluster|slots"}
 """What only Sentinels and clusters need; the tests of those fail without it."""
@@ -64,3 +64,20 @@ async def test_service_user_without_a_command_is_refused_something(
             assert await looks(store)
         finally:
             tester.execute_command("ACL", "SETUSER", SERVICE, f"+{command}")
+
+
+@pytest.mark.parametrize("name", ["redis7", "valkey9"])
+async def test_service_user_with_each_command_on_its_own_keys_only_is_refused_nothing(
+    name: str,
+) -> None:
+    """The headers of the scripts say of every command on which keys it is run."""
+    every_key = [rule for rule in access_list()[SERVICE] if rule.startswith("~")]
+    scripts = f"({' '.join(['+eval', '+evalsha', *every_key])})"
+    narrow = [f"({' '.join(rights.rules([it]))})" for it in rights.of_keys() if it.family]
+    link = [f"+{command}" for command in rights.OF_THE_LINK if not command.startswith("eval")]
+    with RedisServer(name) as server:
+        with server.client() as tester:
+            words = ("resetkeys", "-@all", "+time", *link, scripts, *narrow)
+            tester.execute_command("ACL", "SETUSER", SERVICE, *words)
+        assert await refusals(server) == []
+        assert await warnings(server) == []

@@ -13,7 +13,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 from tests.calls import booking_request, lease_request
 from tests.deploy.deployed_store import DEPLOY, DeployedStore, deployed, make_passwords
-from tests.make_acl import made
+from tests.make_acl import DEPLOYMENT, made, tabled
 from tests.servers import ACCESS_LIST, REAL_SERVERS, access_list, binary, poll
 from tests.service import Service, in_a_hundred_days, now_ms, run, serving
 
@@ -200,6 +200,7 @@ def test_access_list_is_made_from_the_scripts() -> None:
     text = ACCESS_LIST.read_text()
 
     assert made(text) == text, "run `make acl`"
+    assert tabled(DEPLOYMENT.read_text()) == DEPLOYMENT.read_text(), "run `make acl`"
 
 
 def test_link_asks_what_it_says_and_nothing_else() -> None:
