@@ -8,14 +8,15 @@
 -- ARGV[4]  keep_until_ms    integer  when the inventory of that day ends, epoch ms
 -- ARGV[5]  perhaps_over     string   a line for each field of the inventory that may have ended; at most 100
 -- ARGV[6]  repeat_ms        integer  how long the stage outlives the last call
+-- ARGV[7]  complete_ms      integer  when the latest complete feed was made, epoch ms; 0 when there is none
 -- Returns {status, ...} in order of precedence:
 --   day_over                    that day's inventory has ended
---   older_feed                  the day is known from a feed that was made later
+--   older_feed                  a later feed says what there is on the day, or a later complete one lists no such merchant
 --   stage_incomplete            not all that was staged is there any more
 --   begun             stored    the day is known from this feed; so many slots of it are stored
 -- Keeps: a feed that was made earlier changes nothing of the day from now on, even if this load breaks off.
--- Cost: constant: at most seven reads, one of them of 100 fields, and seven writes.
--- Rights: TIME; HGET HMGET PTTL HDEL HSET PEXPIREAT inventory; HLEN HEXISTS HSETNX PEXPIRE stage; HLEN spots.
+-- Cost: constant: at most eight reads, one of them of 100 fields, and seven writes.
+-- Rights: TIME; HMGET PTTL HDEL HSET PEXPIREAT inventory; HLEN HEXISTS HSETNX PEXPIRE stage; HLEN spots.
 -- Promises: nothing.
 -- Repeatable: yes. It says the same again, and what is counted so far stays.
 
@@ -35,13 +36,20 @@ local generated_at_ms = tonumber(ARGV[3])
 local keep_until_ms = tonumber(ARGV[4])
 local perhaps_over = ARGV[5]
 local repeat_ms = ARGV[6]
+local complete_ms = tonumber(ARGV[7])
 
 local now = now_ms()
 
-local known = redis.call('HGET', inventory_key, 'day:' .. day)
+local inventory_remaining_ms = redis.call('PTTL', inventory_key)
+local known_from, left_out_ms = unpack(redis.call('HMGET', inventory_key, 'day:' .. day, 'left_out'))
+local newest_ms = math.max(tonumber((known_from or '0'):match('^%d+')), tonumber(left_out_ms or '0'))
+-- Of a merchant without a key it is not written anywhere that a complete feed leaves the merchant out.
+if inventory_remaining_ms == -2 then
+  newest_ms = complete_ms
+end
 if keep_until_ms <= now then
   return {'day_over'}
-elseif known and tonumber(known:match('^%d+')) > generated_at_ms then
+elseif newest_ms > generated_at_ms then
   return {'older_feed'}
 elseif redis.call('HLEN', stage_key) - redis.call('HEXISTS', stage_key, 'removed') ~= staged_slots then
   return {'stage_incomplete'}
@@ -55,7 +63,6 @@ for place, value in ipairs(read_fields(inventory_key, names)) do
   end
 end
 local stored = redis.call('HLEN', spots_key)
-local inventory_remaining_ms = redis.call('PTTL', inventory_key)
 
 require_rights(inventory_key, 'HSET', 'PEXPIREAT')
 require_rights(stage_key, 'HSETNX', 'PEXPIRE')

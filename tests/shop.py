@@ -52,11 +52,15 @@ class Shop:
         name: str = "feed.json",
         age_s: int = 0,
         shard: tuple[int, int] = (0, 1),
+        is_complete: bool = False,
         **restrictions: Any,
     ) -> Path:
-        """Write a feed of one entry, made some seconds before the shop opened."""
+        """Write a feed of one entry, made some seconds before the shop opened.
+
+        A complete one closes the other shops of its store.
+        """
         metadata = {
-            "processing_instruction": "PROCESS_AS_COMPLETE",
+            "processing_instruction": "PROCESS_AS_COMPLETE" if is_complete else None,
             "shard_number": shard[0],
             "total_shards": shard[1],
             "generation_timestamp": self.now_s - age_s,

@@ -96,7 +96,9 @@ async def serve(settings: Settings, redis_url: str, announce: Callable[[Serving]
             reflects=settings.reflects("listen"),
         )
         inventory = InventoryServicer(
-            RedisInventory(link, terms.retention_ms), max_slot_s=settings.max_slot_s
+            RedisInventory(link, terms.retention_ms),
+            max_slot_s=settings.max_slot_s,
+            max_closed_share=settings.max_closed_share,
         )
         leases = LeaseServicer(RedisLeases(link, terms, is_strict=is_strict), **limits)
         events = RedisEvents(link, terms) if terms.max_events else None

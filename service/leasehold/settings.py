@@ -115,6 +115,14 @@ class Settings(ListenerSettings):
         " with strict, those that `leasehold inventory load` brought.",
         json_schema_extra=allow("open or strict"),
     )
+    max_closed_share: float = Field(
+        default=0.2,
+        ge=0,
+        le=1,
+        description="Largest share of the merchants with an open slot ahead that a complete feed"
+        " may close, by not listing them, without confirmation; one merchant always may.",
+        json_schema_extra=allow("0 to 1"),
+    )
     feed_max_events: int = count(
         0, 0, 10_000_000, "Events kept for each merchant, for FeedService; with 0 there are none."
     )

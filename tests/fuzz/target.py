@@ -161,7 +161,7 @@ async def methods(
     v0_grpc.add_BookingServiceServicer_to_server(
         v0_servicer.BookingServicer(store, **limits), handlers
     )
-    operators = InventoryServicer(inventory, max_slot_s=_MAX_SLOT_S)
+    operators = InventoryServicer(inventory, max_slot_s=_MAX_SLOT_S, max_closed_share=0.2)
     inventory_grpc.add_InventoryServiceServicer_to_server(operators, handlers)
     leases_grpc.add_LeaseServiceServicer_to_server(LeaseServicer(leases, **limits), handlers)
     feed_grpc.add_FeedServiceServicer_to_server(FeedServicer(events, call_timeout_s=3), handlers)

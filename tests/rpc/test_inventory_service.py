@@ -331,3 +331,65 @@ async def test_replace_availability_with_an_unknown_restriction_is_refused(
     told = f"{path} is not a member that is known here"
     assert refused.violations["service_availability[0]"] == told
     assert await operator.spots() == {"haircut 9": 1, "haircut 10": 1}
+
+
+@pytest.fixture
+async def crowd(fake: Backend, serve_operators: ServeOperators) -> Operator:
+    """An operator of five merchants with a slot each, alone on a store."""
+    tomorrow_s = (await fake.now_ms() // 1000 // DAY_S + 1) * DAY_S
+    operator = Operator(fake, await serve_operators(fake.inventory()), tomorrow_s)
+    await operator.replace(*(operator.slot(9, merchant_id=f"m-{n}") for n in range(5)))
+    return operator
+
+
+def complete(operator: Operator, count: int) -> pb.ReplaceAvailabilityRequest:
+    """Return a complete feed of the first so many merchants."""
+    request = operator.request(*(operator.slot(9, merchant_id=f"m-{n}") for n in range(count)))
+    request.metadata.processing_instruction = "PROCESS_AS_COMPLETE"
+    return request
+
+
+async def test_replace_availability_that_says_complete_closes_who_is_not_listed(
+    crowd: Operator,
+) -> None:
+    """One merchant that is left out is closed and named; without the instruction none is."""
+    piece = complete(crowd, 4)
+    piece.metadata.processing_instruction = ""
+    replace = crowd.front.inventory.ReplaceAvailability
+    assert list((await replace(piece)).closed_merchants) == []
+
+    response = await replace(complete(crowd, 4))
+
+    assert list(response.closed_merchants) == ["m-4"]
+    assert response.removed == 1
+
+
+async def test_replace_availability_that_leaves_out_many_wants_confirmation(
+    crowd: Operator,
+) -> None:
+    """FAILED_PRECONDITION gives the number and the first names, and nothing has changed."""
+    request = complete(crowd, 2)
+
+    refused = await failure_of(crowd.front.inventory.ReplaceAvailability(request))
+
+    assert (refused.code, refused.reason) == (
+        grpc.StatusCode.FAILED_PRECONDITION,
+        "MANY_LEFT_OUT",
+    )
+    assert "3 of the 5 merchants" in refused.message
+    assert "m-2, m-3, m-4." in refused.message
+    request.confirm_closing = True
+    response = await crowd.front.inventory.ReplaceAvailability(request)
+    assert list(response.closed_merchants) == ["m-2", "m-3", "m-4"]
+
+
+async def test_replace_availability_with_another_instruction_is_refused(crowd: Operator) -> None:
+    """What is neither complete nor silent is not guessed at."""
+    request = complete(crowd, 4)
+    request.metadata.processing_instruction = "PROCESS_AS_INCREMENTAL"
+
+    refused = await failure_of(crowd.front.inventory.ReplaceAvailability(request))
+
+    assert refused.code is grpc.StatusCode.INVALID_ARGUMENT
+    told = {"metadata.processing_instruction": "is not PROCESS_AS_COMPLETE"}
+    assert refused.violations == told

@@ -135,7 +135,7 @@ async def test_replace_availability_without_its_store_is_unavailable(
 
 async def test_replace_availability_lets_others_be_served_while_it_reads(fake: Backend) -> None:
     """Reading a long request takes seconds, in which callers still get their leases."""
-    servicer = InventoryServicer(fake.inventory(), max_slot_s=86_400)
+    servicer = InventoryServicer(fake.inventory(), max_slot_s=86_400, max_closed_share=0.2)
     request = pb.ReplaceAvailabilityRequest()
     entry = request.service_availability.add()
     for _ in range(10_000):

@@ -5,14 +5,13 @@ from typing import Any
 
 import pytest
 from tests.backends import DAY_MS, Backend, soon
-from tests.scripts.test_inventory import free, load, take
+from tests.scripts.test_inventory import free, load
 
 from leasehold.model import ids
 from leasehold.model.booking import CreateBooking
 from leasehold.model.errors import StoreTrouble, StoreUnavailableError
 from leasehold.model.inventory import (
     Availability,
-    CheckAvailabilityStatus,
     Committed,
     FeedError,
     FeedItem,
@@ -79,16 +78,12 @@ async def occupy(backend: Backend, slot: Slot, numbers: range) -> None:
         await backend.redis.set(key, owner, px=60_000)
 
 
-async def commit(
-    backend: Backend, *items: FeedItem, only_lower: bool = False, known_until_ms: int = 0
-) -> Committed:
+async def commit(backend: Backend, *items: FeedItem, only_lower: bool = False) -> Committed:
     """Stage and commit what is true now."""
     inventory = backend.inventory()
     staged = await inventory.stage([Scope(backend.merchant), *items], lambda _: None)
     if only_lower:
         staged.only_lower.add(backend.merchant)
-    if known_until_ms:
-        staged.known_until_ms[backend.merchant] = known_until_ms
     return await inventory.commit(staged, None, lambda *_: None)
 
 
@@ -317,26 +312,6 @@ async def test_commit_that_only_lowers_a_merchant_removes_raises_and_adds_nothin
 
     assert (committed.days, committed.removed) == (1, 0)
     assert await stored(strict, slots) == [1, 2, 0, 1]
-
-
-async def test_commit_that_closes_a_merchant_keeps_its_services_known(strict: Backend) -> None:
-    """No slot is left, what is held stays held, and nothing is unknown until then."""
-    slots = await row(strict, 2)
-    await load(strict, dict.fromkeys(slots, 1))
-    await take(strict, slots[0], 1)
-    until_ms = await strict.now_ms() + 90 * DAY_MS
-
-    committed = await commit(strict, known_until_ms=until_ms)
-
-    assert committed.removed == 2
-    for slot in slots:
-        counted = await strict.store().check_availability(slot, soon())
-        assert (counted.status, counted.count) == (CheckAvailabilityStatus.COUNTED, 0)
-    key = keys.inventory_key(strict.merchant)
-    assert await strict.redis.hget(key, "service:haircut") == str(until_ms)
-    remaining_ms = await strict.redis.pttl(key)
-    assert abs(await strict.now_ms() + remaining_ms - until_ms) < 1000
-    assert await strict.owner(slots[0])
 
 
 async def test_commit_lets_the_highest_number_fall_to_the_highest_in_use(strict: Backend) -> None:

@@ -1,6 +1,7 @@
 """``leasehold inventory``: load, show, drop."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -23,7 +24,7 @@ from leasehold.cli.console import (
 )
 from leasehold.cli.storing import with_store
 from leasehold.feed.files import Feed
-from leasehold.model.inventory import Committed, Fault, FeedError, Staged
+from leasehold.model.inventory import Committed, Fault, FeedError, ManyLeftOutError, Staged
 from leasehold.settings import Settings
 from leasehold.store.redis_inventory import RedisInventory
 
@@ -44,18 +45,28 @@ def load(
     strict: Annotated[
         bool, typer.Option("--strict", help="Take nothing when any entry is at fault.")
     ] = False,
+    keep_absent: Annotated[
+        bool,
+        typer.Option("--keep-absent", help="Keep merchants that a complete feed does not list."),
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Close them, however many there are.")] = False,
 ) -> None:
     """Make the inventory what a feed says, slot by slot; what closes comes first.
 
-    Every fault is reported with its file, place and reason. Exit code 0: all of it; 1: but for what
+    Every fault is reported with its file, place and reason. Merchants that a feed which says
+    PROCESS_AS_COMPLETE does not list are closed, and named. Exit code 0: all of it; 1: but for what
     is reported; 2: nothing of it; 3: no answer.
     """
     settings = load_settings()
+    most_share = 1 if yes else settings.max_closed_share
+    wanted = _Wanted(files, settings.max_slot_s, strict, None if keep_absent else most_share)
     with progress() as shown:
         try:
-            staged, committed = _with_store(
-                settings, lambda store: _load(store, files, settings.max_slot_s, strict, shown)
-            )
+            staged, committed = _with_store(settings, lambda store: _load(store, wanted, shown))
+        except ManyLeftOutError as error:
+            shown.stop()
+            told = "Nothing was loaded: --yes closes them, --keep-absent keeps them open."
+            fail(f"{error} {told}", UNUSABLE)
         except FeedError as error:
             shown.stop()
             fail(str(error), UNUSABLE)
@@ -114,6 +125,17 @@ def drop(
         raise typer.Exit(REFUSED)
 
 
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What is to be loaded, and how."""
+
+    files: list[Path]
+    max_slot_s: float
+    is_strict: bool
+    most_share: float | None
+    """Of the merchants, how many a complete feed may close; None for none at all."""
+
+
 def _with_store(settings: Settings, do: Callable[[RedisInventory], Awaitable[Answer]]) -> Answer:
     return with_store(settings, bootstrap.open_inventory, do)
 
@@ -131,12 +153,12 @@ def _report_rest(staged: Staged) -> None:
 
 
 async def _load(
-    store: RedisInventory, files: list[Path], max_slot_s: float, strict: bool, shown: Progress
+    store: RedisInventory, wanted: _Wanted, shown: Progress
 ) -> tuple[Staged, Committed]:
     # To read the files may take minutes, and a store that is away is better known before.
     await store.reach()
     shown.add_task("reading", total=None)
-    feed = Feed(files, max_slot_s)
+    feed = Feed(wanted.files, wanted.max_slot_s)
     entries = shown.add_task("entries staged", total=feed.count)
     staged = await store.stage(
         feed.items(), lambda done: shown.update(entries, completed=done), _report_fault
@@ -144,8 +166,10 @@ async def _load(
     _report_rest(staged)
     if staged.fault_count and not staged.scopes:
         raise FeedError("Nothing was loaded, because no entry can be taken.")
-    if strict and staged.fault_count:
+    if wanted.is_strict and staged.fault_count:
         raise FeedError("Nothing was loaded, because entries are at fault (--strict).")
+    if feed.is_complete and wanted.most_share is not None:
+        await _leave_out(store, staged, feed, wanted.most_share, shown)
     days = shown.add_task("days committed", total=None)
     committed = await store.commit(
         staged,
@@ -153,6 +177,21 @@ async def _load(
         lambda done, of: shown.update(days, completed=done, total=of),
     )
     return staged, committed
+
+
+async def _leave_out(
+    store: RedisInventory, staged: Staged, feed: Feed, most_share: float, shown: Progress
+) -> None:
+    if staged.has_unreadable_merchant:
+        told = "No merchant is closed that the feed does not list: one of an entry cannot be read."
+        err.print(told, style="yellow")
+    merchants = shown.add_task("merchants looked at", total=None)
+    await store.leave_out(
+        staged,
+        feed.generated_at_ms,
+        most_share,
+        lambda done, of: shown.update(merchants, completed=done, total=of),
+    )
 
 
 def _loaded_table(staged: Staged, committed: Committed) -> Table:
@@ -168,6 +207,8 @@ def _loaded_table(staged: Staged, committed: Committed) -> Table:
     }
     for name, number in numbers.items():
         table.add_row(name, f"{number:,}")
+    for merchant in sorted(committed.closed):
+        table.add_row("closed, not listed", merchant)
     return table
 
 

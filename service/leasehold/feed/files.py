@@ -71,6 +71,8 @@ class _File:
     list_name: str = ""
     """How the list of its entries is spelt; empty when there is none."""
     metadata: dict[str, Any] = field(default_factory=dict)
+    is_complete: bool = False
+    """Whether its metadata says so."""
     entries: list[_Entry] = field(default_factory=list)
 
 
@@ -105,6 +107,8 @@ class Feed:
         self._files = [_skim(path) for path in paths]
         self._max_slot_s = max_slot_s
         self.generated_at_ms = _agree(self._files)
+        self.is_complete = all(file.is_complete for file in self._files)
+        """Whether merchants that it does not list have no slots."""
         self.count = sum(entry.count for file in self._files for entry in file.entries)
         """How many entries there are to read."""
 
@@ -201,7 +205,9 @@ def _agree(files: list[_File]) -> int:
         made.add(metadata.second("generation_timestamp"))
         shards[file.path] = metadata.number("shard_number")
         totals.add(metadata.number("total_shards", 1))
-        if metadata.value("processing_instruction") not in (None, _COMPLETE):
+        instruction = metadata.value("processing_instruction")
+        file.is_complete = instruction == _COMPLETE
+        if instruction not in (None, _COMPLETE):
             metadata.note("processing_instruction", "is not PROCESS_AS_COMPLETE")
         if not metadata.has("generation_timestamp"):
             metadata.note("generation_timestamp", "is required")

@@ -144,6 +144,10 @@ class FeedError(Exception):
     """A feed that cannot be taken as a whole; nothing of it has been. The message is for people."""
 
 
+class ManyLeftOutError(FeedError):
+    """A feed lists so few merchants that it may be truncated; nothing of it has been taken."""
+
+
 class CommitStatus(StrEnum):
     """Every answer to a step of the commit of one merchant's day, in order of precedence."""
 
@@ -171,15 +175,21 @@ class Staged:
     remarks: list[Remark] = field(default_factory=list)
     only_lower: set[str] = field(default_factory=set)
     """Merchants of whose slots the commit removes, adds and raises none; lower numbers apply."""
-    known_until_ms: dict[str, int] = field(default_factory=dict)
-    """Merchants whose services stay known at least until a moment, whether they have slots or not.
+    left_out: set[str] = field(default_factory=set)
+    """Merchants that a complete feed does not list: closed by the commit, and known from then on.
 
-    Epoch milliseconds. A merchant with an empty complete scope and an entry here is closed: no slot
-    is left, and neither merchant nor service is unknown.
+    They are known as long as the listed ones, and no feed that was made earlier adds to them.
     """
     faults: list[Fault] = field(default_factory=list)
     """The first of the entries that were not taken."""
     fault_count: int = 0
+
+    @property
+    def keeps_unlisted(self) -> bool:
+        """Tell whether merchants that the feed does not list are none of its business."""
+        return self.has_unreadable_merchant or any(
+            scope != Scope(name) for name, scopes in self.scopes.items() for scope in scopes
+        )
 
 
 @dataclass(slots=True)
@@ -192,6 +202,8 @@ class Committed:
     """Slots that were there and are not any more."""
     over: int = 0
     """Merchants' days that have passed."""
+    closed: set[str] = field(default_factory=set)
+    """Merchants whose slots are gone because a complete feed does not list them."""
     newer: list[str] = field(default_factory=list)
     """Merchants' days that stay as they are, because a later feed said so."""
 
@@ -228,6 +240,22 @@ class InventoryStore(Protocol):
         """Read a feed into the store; nobody who asks for a lease notices.
 
         ``progress`` is told now and then how many entries are done, ``report`` every fault.
+        """
+        ...
+
+    async def leave_out(
+        self,
+        staged: Staged,
+        generated_at_ms: int | None,
+        most_share: float,
+        progress: Callable[[int, int], None],
+    ) -> None:
+        """Have the commit close every merchant that is known and not staged.
+
+        None is closed where a merchant cannot be read, or where an entry speaks of a part of its
+        merchant only. Raises ManyLeftOutError when at least two, and more than a share of
+        the merchants with an open slot ahead, would close; 1 allows all. ``progress`` is told how
+        many merchants are looked at, of how many.
         """
         ...
 

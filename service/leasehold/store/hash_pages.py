@@ -1,5 +1,6 @@
 """Hashes that may be large, read so few fields at a time that no other caller waits for long."""
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 from leasehold.model.deadline import Deadline
@@ -23,14 +24,20 @@ async def read_hash(
     return found
 
 
-async def _scan(link: Link, key: str, deadline: Deadline) -> dict[str, str]:
-    found: dict[str, str] = {}
+async def hash_pages(link: Link, key: str, deadline: Deadline) -> AsyncIterator[dict[str, str]]:
+    """Yield the fields of a hash page by page; a field may come twice."""
     cursor = "0"
     while cursor:
         words = ("HSCAN", key, cursor, "COUNT", str(_FIELDS_AT_ONCE))
         after, page = await link.read(*words, deadline=deadline)
-        found |= _pairs(page)
+        yield _pairs(page)
         cursor = str(after) if int(after) else ""
+
+
+async def _scan(link: Link, key: str, deadline: Deadline) -> dict[str, str]:
+    found: dict[str, str] = {}
+    async for page in hash_pages(link, key, deadline):
+        found |= page
     return found
 
 

@@ -40,15 +40,17 @@ class InventorySteps:
         self._retention_ms = retention_ms
         self._begin_commit = scripts.load("begin_commit")
         self._commit_spots = scripts.load("commit_spots")
-        self._keep_services = scripts.load("keep_services")
+        self._leave_out = scripts.load("leave_out")
         self._begin_drop = scripts.load("begin_drop")
         self._drop_spots = scripts.load("drop_spots")
         self._drop_inventory = scripts.load("drop_inventory")
 
     async def commit_day(
-        self, one: Day, staged: Staged, generated_at_ms: int
+        self, one: Day, staged: Staged, generated_at_ms: int, complete_ms: int
     ) -> tuple[CommitStatus, int]:
         """Make a day what was staged; return how that ended, and how many slots are gone.
+
+        ``complete_ms`` is when the latest complete feed was made, read after all was staged.
 
         What closes comes first, so that a commit that breaks off leaves fewer slots, never more.
         """
@@ -64,7 +66,7 @@ class InventorySteps:
         status, *begun = await self._link.run(
             self._begin_commit,
             [keys.inventory_key(one.merchant_id), stage_key, spots_key],
-            [*about, _lines(one.perhaps_over), _STAGE_REPEAT_MS],
+            [*about, _lines(one.perhaps_over), _STAGE_REPEAT_MS, complete_ms],
             deadline(),
         )
         if not begun:
@@ -81,12 +83,15 @@ class InventorySteps:
             removed = max(removed, opened)
         return outcome, removed
 
-    async def keep_services(self, merchant_id: str, services: Iterable[str], until_ms: int) -> None:
-        """Let services, as fields of the inventory, stay known at least until a moment."""
-        key, names = keys.inventory_key(merchant_id), list(services)
-        for first in range(0, len(names), _FIELDS_AT_ONCE):
+    async def leave_out(self, merchant_id: str, until_ms: int, generated_at_ms: int) -> None:
+        """Keep a merchant and its services known, and keep earlier feeds from adding to them."""
+        key = keys.inventory_key(merchant_id)
+        known = await read_hash(self._link, key, deadline())
+        names = [field for field in known if field.startswith("service:")]
+        for first in range(0, len(names) or 1, _FIELDS_AT_ONCE):
             some = _lines(names[first : first + _FIELDS_AT_ONCE])
-            await self._link.run(self._keep_services, [key], [some, until_ms], deadline())
+            arguments: list[str | int] = [some, until_ms, generated_at_ms]
+            await self._link.run(self._leave_out, [key], arguments, deadline())
 
     async def drop(self, merchant_id: str) -> int | None:
         """Forget a merchant's inventory; return how many slots are gone, None if it had none.

@@ -24,6 +24,7 @@ from leasehold.store import keys, scripts
 from leasehold.store.hash_pages import read_hash
 from leasehold.store.inventory_steps import DAY_MS, Day, InventorySteps, deadline, start_ms
 from leasehold.store.link import Link
+from leasehold.store.unlisted import INVENTORIES, Limits, UnlistedMerchants, known_merchants
 
 _BATCH_SLOTS = 2000
 # So few and so small that nobody who asks for a lease meanwhile waits long behind them.
@@ -43,6 +44,7 @@ class RedisInventory:
     def __init__(self, link: Link, retention_ms: int) -> None:
         self._link = link
         self._steps = InventorySteps(link, retention_ms)
+        self._unlisted = UnlistedMerchants(link, self._steps)
         self._stage_spots = scripts.load("stage_spots")
         self._note_feed = scripts.load("note_feed")
         self._forget_feed = scripts.load("forget_feed")
@@ -105,15 +107,21 @@ class RedisInventory:
             raise FeedError("The feed lists no slots and restricts to nothing.")
         if generated_at_ms > now_ms + _LONGEST_AHEAD_MS:
             raise FeedError("The feed says that it was made in the future (generation_timestamp).")
+        complete_ms = await self._unlisted.latest_ms()
+        await self._unlisted.close(staged, generated_at_ms)
         committed, last_day, wanted = Committed(), "", await self._days_of(staged, now_ms)
         for first in range(0, len(wanted), _AT_ONCE):
             some = wanted[first : first + _AT_ONCE]
-            calls = [self._steps.commit_day(one, staged, generated_at_ms) for one in some]
+            calls = [
+                self._steps.commit_day(one, staged, generated_at_ms, complete_ms) for one in some
+            ]
             for one, (status, removed) in zip(some, await asyncio.gather(*calls), strict=True):
                 match status:
                     case CommitStatus.COMMITTED:
                         committed.days += 1
                         committed.removed += removed
+                        if removed and one.merchant_id in staged.left_out:
+                            committed.closed.add(one.merchant_id)
                         last_day = max(last_day, one.day)
                     case CommitStatus.DAY_OVER:
                         committed.over += 1
@@ -124,10 +132,6 @@ class RedisInventory:
                     case CommitStatus.STAGE_INCOMPLETE:
                         raise FeedError("What was staged of the feed has ended; load it again.")
             progress(first + len(some), len(wanted))
-        for merchant_id, until_ms in staged.known_until_ms.items():
-            known = await self._known(merchant_id)
-            services = [field for field in known if field.startswith("service:")]
-            await self._steps.keep_services(merchant_id, services, until_ms)
         if last_day:
             arguments: list[str | int] = [generated_at_ms, self._steps.keep_until_ms(last_day)]
             await self._link.run(self._note_feed, [keys.FEED_KEY], arguments, deadline())
@@ -144,17 +148,30 @@ class RedisInventory:
         """Forget that anybody ever had an inventory."""
         await self._link.run(self._forget_feed, [keys.FEED_KEY], [], deadline())
 
+    async def leave_out(
+        self,
+        staged: Staged,
+        generated_at_ms: int | None,
+        most_share: float,
+        progress: Callable[[int, int], None],
+    ) -> None:
+        """Have the commit close every merchant that is known and not staged; see lua/leave_out.lua.
+
+        Raises ManyLeftOutError when too many would close; nothing has changed then.
+        """
+        if not staged.scopes or staged.keeps_unlisted:
+            return
+        now_ms = await self._now_ms()
+        limits = Limits(most_share, now_ms, generated_at_ms or now_ms)
+        if limits.generated_at_ms > now_ms + _LONGEST_AHEAD_MS:
+            return
+        await self._unlisted.check(staged, limits, progress)
+        await self._unlisted.note(staged, limits.generated_at_ms)
+
     async def merchants(self) -> AsyncIterator[str]:
         """Yield every merchant that has an inventory, in no order; some perhaps twice."""
-        pattern = keys.inventory_key("*").replace("%2A", "*")
-        for node in (await self._link.primaries(deadline())).values():
-            cursor = "0"
-            while cursor:
-                words = ("SCAN", cursor, "MATCH", pattern, "COUNT", "1000")
-                after, found = await self._link.read_on(node, *words, deadline=deadline())
-                for key in found:
-                    yield decode_id(key.removeprefix("inventory:{").removesuffix("}"))
-                cursor = str(after) if int(after) else ""
+        async for merchant_id in known_merchants(self._link, INVENTORIES):
+            yield merchant_id
 
     async def describe(self, merchant_id: str) -> MerchantInventory | None:
         """Return what is known of a merchant's inventory, or None if there is none."""
@@ -220,7 +237,8 @@ class RedisInventory:
             if merchant_id not in staged.only_lower:
                 listed[merchant_id].add(day)
         found = []
-        for merchant_id, scopes in staged.scopes.items():
+        closed = {merchant_id: [Scope(merchant_id)] for merchant_id in staged.left_out}
+        for merchant_id, scopes in (staged.scopes | closed).items():
             fields = await self._known(merchant_id)
             known = {field.removeprefix("day:") for field in fields if field.startswith("day:")}
             over = [name for name, value in fields.items() if _has_ended(name, value, now_ms)]

@@ -240,7 +240,7 @@ class RedisStore:
         Not in the script: what is known of everybody lies on another shard.
         """
         if status == _MERCHANT_UNKNOWN and not await self._link.read(
-            "EXISTS", keys.FEED_KEY, deadline=deadline
+            "HEXISTS", keys.FEED_KEY, "imported_at_ms", deadline=deadline
         ):
             raise StoreUnavailableError(StoreTrouble.NO_INVENTORY)
 

@@ -12,7 +12,8 @@ from leasehold.feed.entries import Entries
 from leasehold.generated.leasehold.v1 import inventory_service_pb2 as pb
 from leasehold.generated.leasehold.v1 import inventory_service_pb2_grpc as pb_grpc
 from leasehold.model.errors import InvalidRequestError, Violation
-from leasehold.model.inventory import Fault, FeedError, FeedItem, InventoryStore
+from leasehold.model.inventory import Fault, FeedError, FeedItem, InventoryStore, ManyLeftOutError
+from leasehold.rpc.status import RefusalError
 
 # The names of the methods are the API's own.
 # ruff: noqa: N802
@@ -20,6 +21,8 @@ from leasehold.model.inventory import Fault, FeedError, FeedItem, InventoryStore
 # gRPC drops an answer whose status takes more than 8 KiB, in which every fault stands twice.
 _MOST_FAULT_CHARACTERS = 2000
 _GENERATED_AT = "metadata.generation_timestamp"
+_INSTRUCTION = "metadata.processing_instruction"
+_COMPLETE = "PROCESS_AS_COMPLETE"
 # A request may list 100 000 slots. Whoever wants a lease meanwhile waits for so many of them.
 _ITEMS_AT_ONCE = 100
 
@@ -27,9 +30,12 @@ _ITEMS_AT_ONCE = 100
 class InventoryServicer(pb_grpc.InventoryServiceServicer):
     """Changes the inventory while calls are served."""
 
-    def __init__(self, store: InventoryStore, *, max_slot_s: float) -> None:
+    def __init__(
+        self, store: InventoryStore, *, max_slot_s: float, max_closed_share: float
+    ) -> None:
         self._store = store
         self._max_slot_s = max_slot_s
+        self._max_closed_share = max_closed_share
 
     async def ReplaceAvailability(
         self,
@@ -40,13 +46,21 @@ class InventoryServicer(pb_grpc.InventoryServiceServicer):
         generated_at_s = request.metadata.generation_timestamp
         if generated_at_s < 0:
             raise InvalidRequestError([Violation(_GENERATED_AT, "must not be negative")])
+        instruction = request.metadata.processing_instruction
+        if instruction not in ("", _COMPLETE):
+            raise InvalidRequestError([Violation(_INSTRUCTION, f"is not {_COMPLETE}")])
+        generated_at_ms = generated_at_s * 1000 or None
         items = await _read(request, self._max_slot_s)
         try:
             staged = await self._store.stage(items, lambda _: None)
             _refuse(staged.faults, staged.fault_count)
-            committed = await self._store.commit(
-                staged, generated_at_s * 1000 or None, lambda *_: None
-            )
+            if instruction:
+                share = 1 if request.confirm_closing else self._max_closed_share
+                await self._store.leave_out(staged, generated_at_ms, share, lambda *_: None)
+            committed = await self._store.commit(staged, generated_at_ms, lambda *_: None)
+        except ManyLeftOutError as error:
+            told = f"{error} Nothing was taken; confirm_closing closes them."
+            raise RefusalError(grpc.StatusCode.FAILED_PRECONDITION, "MANY_LEFT_OUT", told) from None
         except FeedError as error:
             raise InvalidRequestError([Violation("", str(error))], "FEED_REFUSED") from None
         return pb.ReplaceAvailabilityResponse(
@@ -55,6 +69,7 @@ class InventoryServicer(pb_grpc.InventoryServiceServicer):
             days=committed.days,
             days_over=committed.over,
             days_newer=committed.newer,
+            closed_merchants=sorted(committed.closed),
         )
 
 
