@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n8leasehold/generated/leasehold/v1/inventory_service.proto\x12\x0cleasehold.v1\"\x8b\x01\n\x1aReplaceAvailabilityRequest\x12,\n\x08metadata\x18\x01 \x01(\x0b\x32\x1a.leasehold.v1.FeedMetadata\x12?\n\x14service_availability\x18\x02 \x03(\x0b\x32!.leasehold.v1.ServiceAvailability\",\n\x0c\x46\x65\x65\x64Metadata\x12\x1c\n\x14generation_timestamp\x18\x01 \x01(\x03\"\x98\x02\n\x13ServiceAvailability\x12 \n\x18start_timestamp_restrict\x18\x01 \x01(\x03\x12\x1e\n\x16\x65nd_timestamp_restrict\x18\x02 \x01(\x03\x12\x1c\n\x14merchant_id_restrict\x18\x03 \x01(\t\x12\x1b\n\x13service_id_restrict\x18\x04 \x01(\t\x12\x30\n\x0c\x61vailability\x18\x05 \x03(\x0b\x32\x1a.leasehold.v1.Availability\x12\x33\n\x12resources_restrict\x18\x06 \x01(\x0b\x32\x17.leasehold.v1.Resources\x12\x1d\n\x15\x64uration_restrict_sec\x18\x07 \x01(\x03\"\xba\x02\n\x0c\x41vailability\x12\x13\n\x0bmerchant_id\x18\x01 \x01(\t\x12\x12\n\nservice_id\x18\x02 \x01(\t\x12\x11\n\tstart_sec\x18\x03 \x01(\x03\x12\x14\n\x0c\x64uration_sec\x18\x04 \x01(\x03\x12\x13\n\x0bspots_total\x18\x05 \x01(\x03\x12\x12\n\nspots_open\x18\x06 \x01(\x03\x12\x18\n\x10\x61vailability_tag\x18\x07 \x01(\t\x12*\n\tresources\x18\x08 \x01(\x0b\x32\x17.leasehold.v1.Resources\x12,\n\nrecurrence\x18\t \x01(\x0b\x32\x18.leasehold.v1.Recurrence\x12;\n\x12schedule_exception\x18\n \x03(\x0b\x32\x1f.leasehold.v1.ScheduleException\"B\n\tResources\x12\x10\n\x08staff_id\x18\x01 \x01(\t\x12\x0f\n\x07room_id\x18\x02 \x01(\t\x12\x12\n\nparty_size\x18\x03 \x01(\x05\"@\n\nRecurrence\x12\x18\n\x10repeat_every_sec\x18\x01 \x01(\x03\x12\x18\n\x10repeat_until_sec\x18\x02 \x01(\x03\"@\n\x11ScheduleException\x12+\n\ntime_range\x18\x01 \x01(\x0b\x32\x17.leasehold.v1.TimeRange\"/\n\tTimeRange\x12\x11\n\tbegin_sec\x18\x01 \x01(\x03\x12\x0f\n\x07\x65nd_sec\x18\x02 \x01(\x03\"r\n\x1bReplaceAvailabilityResponse\x12\r\n\x05slots\x18\x01 \x01(\x03\x12\x0f\n\x07removed\x18\x02 \x01(\x03\x12\x0c\n\x04\x64\x61ys\x18\x03 \x01(\x03\x12\x11\n\tdays_over\x18\x04 \x01(\x03\x12\x12\n\ndays_newer\x18\x05 \x03(\t2~\n\x10InventoryService\x12j\n\x13ReplaceAvailability\x12(.leasehold.v1.ReplaceAvailabilityRequest\x1a).leasehold.v1.ReplaceAvailabilityResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n8leasehold/generated/leasehold/v1/inventory_service.proto\x12\x0cleasehold.v1\"\xa4\x01\n\x1aReplaceAvailabilityRequest\x12,\n\x08metadata\x18\x01 \x01(\x0b\x32\x1a.leasehold.v1.FeedMetadata\x12?\n\x14service_availability\x18\x02 \x03(\x0b\x32!.leasehold.v1.ServiceAvailability\x12\x17\n\x0f\x63onfirm_closing\x18\x03 \x01(\x08\"L\n\x0c\x46\x65\x65\x64Metadata\x12\x1c\n\x14generation_timestamp\x18\x01 \x01(\x03\x12\x1e\n\x16processing_instruction\x18\x02 \x01(\t\"\x98\x02\n\x13ServiceAvailability\x12 \n\x18start_timestamp_restrict\x18\x01 \x01(\x03\x12\x1e\n\x16\x65nd_timestamp_restrict\x18\x02 \x01(\x03\x12\x1c\n\x14merchant_id_restrict\x18\x03 \x01(\t\x12\x1b\n\x13service_id_restrict\x18\x04 \x01(\t\x12\x30\n\x0c\x61vailability\x18\x05 \x03(\x0b\x32\x1a.leasehold.v1.Availability\x12\x33\n\x12resources_restrict\x18\x06 \x01(\x0b\x32\x17.leasehold.v1.Resources\x12\x1d\n\x15\x64uration_restrict_sec\x18\x07 \x01(\x03\"\xba\x02\n\x0c\x41vailability\x12\x13\n\x0bmerchant_id\x18\x01 \x01(\t\x12\x12\n\nservice_id\x18\x02 \x01(\t\x12\x11\n\tstart_sec\x18\x03 \x01(\x03\x12\x14\n\x0c\x64uration_sec\x18\x04 \x01(\x03\x12\x13\n\x0bspots_total\x18\x05 \x01(\x03\x12\x12\n\nspots_open\x18\x06 \x01(\x03\x12\x18\n\x10\x61vailability_tag\x18\x07 \x01(\t\x12*\n\tresources\x18\x08 \x01(\x0b\x32\x17.leasehold.v1.Resources\x12,\n\nrecurrence\x18\t \x01(\x0b\x32\x18.leasehold.v1.Recurrence\x12;\n\x12schedule_exception\x18\n \x03(\x0b\x32\x1f.leasehold.v1.ScheduleException\"B\n\tResources\x12\x10\n\x08staff_id\x18\x01 \x01(\t\x12\x0f\n\x07room_id\x18\x02 \x01(\t\x12\x12\n\nparty_size\x18\x03 \x01(\x05\"@\n\nRecurrence\x12\x18\n\x10repeat_every_sec\x18\x01 \x01(\x03\x12\x18\n\x10repeat_until_sec\x18\x02 \x01(\x03\"@\n\x11ScheduleException\x12+\n\ntime_range\x18\x01 \x01(\x0b\x32\x17.leasehold.v1.TimeRange\"/\n\tTimeRange\x12\x11\n\tbegin_sec\x18\x01 \x01(\x03\x12\x0f\n\x07\x65nd_sec\x18\x02 \x01(\x03\"\x8c\x01\n\x1bReplaceAvailabilityResponse\x12\r\n\x05slots\x18\x01 \x01(\x03\x12\x0f\n\x07removed\x18\x02 \x01(\x03\x12\x0c\n\x04\x64\x61ys\x18\x03 \x01(\x03\x12\x11\n\tdays_over\x18\x04 \x01(\x03\x12\x12\n\ndays_newer\x18\x05 \x03(\t\x12\x18\n\x10\x63losed_merchants\x18\x06 \x03(\t2~\n\x10InventoryService\x12j\n\x13ReplaceAvailability\x12(.leasehold.v1.ReplaceAvailabilityRequest\x1a).leasehold.v1.ReplaceAvailabilityResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,23 +32,23 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'leasehold.generated.leaseho
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_REPLACEAVAILABILITYREQUEST']._serialized_start=75
-  _globals['_REPLACEAVAILABILITYREQUEST']._serialized_end=214
-  _globals['_FEEDMETADATA']._serialized_start=216
-  _globals['_FEEDMETADATA']._serialized_end=260
-  _globals['_SERVICEAVAILABILITY']._serialized_start=263
-  _globals['_SERVICEAVAILABILITY']._serialized_end=543
-  _globals['_AVAILABILITY']._serialized_start=546
-  _globals['_AVAILABILITY']._serialized_end=860
-  _globals['_RESOURCES']._serialized_start=862
-  _globals['_RESOURCES']._serialized_end=928
-  _globals['_RECURRENCE']._serialized_start=930
-  _globals['_RECURRENCE']._serialized_end=994
-  _globals['_SCHEDULEEXCEPTION']._serialized_start=996
-  _globals['_SCHEDULEEXCEPTION']._serialized_end=1060
-  _globals['_TIMERANGE']._serialized_start=1062
-  _globals['_TIMERANGE']._serialized_end=1109
-  _globals['_REPLACEAVAILABILITYRESPONSE']._serialized_start=1111
-  _globals['_REPLACEAVAILABILITYRESPONSE']._serialized_end=1225
-  _globals['_INVENTORYSERVICE']._serialized_start=1227
-  _globals['_INVENTORYSERVICE']._serialized_end=1353
+  _globals['_REPLACEAVAILABILITYREQUEST']._serialized_end=239
+  _globals['_FEEDMETADATA']._serialized_start=241
+  _globals['_FEEDMETADATA']._serialized_end=317
+  _globals['_SERVICEAVAILABILITY']._serialized_start=320
+  _globals['_SERVICEAVAILABILITY']._serialized_end=600
+  _globals['_AVAILABILITY']._serialized_start=603
+  _globals['_AVAILABILITY']._serialized_end=917
+  _globals['_RESOURCES']._serialized_start=919
+  _globals['_RESOURCES']._serialized_end=985
+  _globals['_RECURRENCE']._serialized_start=987
+  _globals['_RECURRENCE']._serialized_end=1051
+  _globals['_SCHEDULEEXCEPTION']._serialized_start=1053
+  _globals['_SCHEDULEEXCEPTION']._serialized_end=1117
+  _globals['_TIMERANGE']._serialized_start=1119
+  _globals['_TIMERANGE']._serialized_end=1166
+  _globals['_REPLACEAVAILABILITYRESPONSE']._serialized_start=1169
+  _globals['_REPLACEAVAILABILITYRESPONSE']._serialized_end=1309
+  _globals['_INVENTORYSERVICE']._serialized_start=1311
+  _globals['_INVENTORYSERVICE']._serialized_end=1437
 # @@protoc_insertion_point(module_scope)

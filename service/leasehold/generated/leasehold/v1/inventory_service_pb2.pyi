@@ -7,18 +7,22 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class ReplaceAvailabilityRequest(_message.Message):
-    __slots__ = ("metadata", "service_availability")
+    __slots__ = ("metadata", "service_availability", "confirm_closing")
     METADATA_FIELD_NUMBER: _ClassVar[int]
     SERVICE_AVAILABILITY_FIELD_NUMBER: _ClassVar[int]
+    CONFIRM_CLOSING_FIELD_NUMBER: _ClassVar[int]
     metadata: FeedMetadata
     service_availability: _containers.RepeatedCompositeFieldContainer[ServiceAvailability]
-    def __init__(self, metadata: _Optional[_Union[FeedMetadata, _Mapping]] = ..., service_availability: _Optional[_Iterable[_Union[ServiceAvailability, _Mapping]]] = ...) -> None: ...
+    confirm_closing: bool
+    def __init__(self, metadata: _Optional[_Union[FeedMetadata, _Mapping]] = ..., service_availability: _Optional[_Iterable[_Union[ServiceAvailability, _Mapping]]] = ..., confirm_closing: _Optional[bool] = ...) -> None: ...
 
 class FeedMetadata(_message.Message):
-    __slots__ = ("generation_timestamp",)
+    __slots__ = ("generation_timestamp", "processing_instruction")
     GENERATION_TIMESTAMP_FIELD_NUMBER: _ClassVar[int]
+    PROCESSING_INSTRUCTION_FIELD_NUMBER: _ClassVar[int]
     generation_timestamp: int
-    def __init__(self, generation_timestamp: _Optional[int] = ...) -> None: ...
+    processing_instruction: str
+    def __init__(self, generation_timestamp: _Optional[int] = ..., processing_instruction: _Optional[str] = ...) -> None: ...
 
 class ServiceAvailability(_message.Message):
     __slots__ = ("start_timestamp_restrict", "end_timestamp_restrict", "merchant_id_restrict", "service_id_restrict", "availability", "resources_restrict", "duration_restrict_sec")
@@ -95,15 +99,17 @@ class TimeRange(_message.Message):
     def __init__(self, begin_sec: _Optional[int] = ..., end_sec: _Optional[int] = ...) -> None: ...
 
 class ReplaceAvailabilityResponse(_message.Message):
-    __slots__ = ("slots", "removed", "days", "days_over", "days_newer")
+    __slots__ = ("slots", "removed", "days", "days_over", "days_newer", "closed_merchants")
     SLOTS_FIELD_NUMBER: _ClassVar[int]
     REMOVED_FIELD_NUMBER: _ClassVar[int]
     DAYS_FIELD_NUMBER: _ClassVar[int]
     DAYS_OVER_FIELD_NUMBER: _ClassVar[int]
     DAYS_NEWER_FIELD_NUMBER: _ClassVar[int]
+    CLOSED_MERCHANTS_FIELD_NUMBER: _ClassVar[int]
     slots: int
     removed: int
     days: int
     days_over: int
     days_newer: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, slots: _Optional[int] = ..., removed: _Optional[int] = ..., days: _Optional[int] = ..., days_over: _Optional[int] = ..., days_newer: _Optional[_Iterable[str]] = ...) -> None: ...
+    closed_merchants: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, slots: _Optional[int] = ..., removed: _Optional[int] = ..., days: _Optional[int] = ..., days_over: _Optional[int] = ..., days_newer: _Optional[_Iterable[str]] = ..., closed_merchants: _Optional[_Iterable[str]] = ...) -> None: ...
