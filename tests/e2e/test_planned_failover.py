@@ -18,7 +18,7 @@ from tests.topology.test_serve import CALLERS, NOT_NOW, load_on
 
 PAUSED, COORDINATED = FAILOVERS
 AS_DEPLOYED = ("INFO-PERIOD", 10_000, "PUBLISH-PERIOD", 2000)
-# Two seconds are promised, of which the rest is for a machine that is busy with other tests.
+# Two seconds are promised; the rest is for a machine that is busy with other tests.
 LONGEST_STAY_S = 5
 
 LONG = pytest.mark.long

@@ -126,7 +126,7 @@ async def test_sentinel_primary_that_most_no_longer_name_is_left(
 async def test_sentinel_primary_that_one_of_three_no_longer_names_is_kept(
     group: Replicated, new: RedisServer, is_one_dead: bool
 ) -> None:
-    """The smaller side of a network that has parted may name whom it likes."""
+    """The smaller side of a network that has parted decides nothing."""
     one, other, third = group.sentinels
     old = group.primary
     async with link_to(group.url) as link:
@@ -141,6 +141,19 @@ async def test_sentinel_primary_that_one_of_three_no_longer_names_is_kept(
             assert has(old, f"after-{number}")
         assert third.links()
         assert not new.links()
+
+
+async def test_sentinel_primary_without_any_sentinel_is_kept(group: Replicated) -> None:
+    """The Sentinels are needed for changes only: without them the primary serves on."""
+    async with link_to(group.url) as link:
+        caller = Caller(link)
+        await caller.lease("before")
+        for sentinel in group.sentinels:
+            sentinel.stop()
+        caller.stood_still()
+        assert await caller.lease("after") is CreateLeaseStatus.CREATED
+        for sentinel in group.sentinels:
+            sentinel.start()
 
 
 async def test_sentinel_primary_that_is_gone_is_left_for_what_any_sentinel_names(
@@ -158,7 +171,7 @@ async def test_sentinel_primary_that_is_gone_is_left_for_what_any_sentinel_names
 
 
 async def is_unknown(asked: "asyncio.Task[CreateLeaseStatus]") -> bool:
-    """Tell whether a caller was told that nobody knows what has become of its lease."""
+    """Tell whether the answer is that the outcome is unknown."""
     with pytest.raises(StoreUnavailableError) as caught:
         await asked
     return caught.value.trouble is StoreTrouble.UNREACHABLE

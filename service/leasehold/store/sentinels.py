@@ -212,8 +212,7 @@ class Sentinels:
             if at := await answer:
                 named[at] += 1
             if self._is_majority(named, at):
-                # Those that are silent must not hold up a new primary.
-                break
+                break  # A silent Sentinel must not delay the answers of the others.
         self._questions = {each for each in self._questions if not each.done()}
         self._asked_at_s = began_at_s
         self._follow(named)

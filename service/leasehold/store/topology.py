@@ -31,7 +31,7 @@ from leasehold.store.sentinels import Sentinel, Sentinels
 
 _PRIMARY = "master"
 # A Sentinel that is silent must not keep the others' answers for long.
-_LONGEST_PATIENCE_S = 1
+_LONGEST_PATIENCE_S = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
