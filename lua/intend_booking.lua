@@ -5,7 +5,7 @@
 -- ARGV[3]  most        integer  so many intents of a user are kept, the latest
 -- Returns {status, ...} in order of precedence:
 --   intended  the booking is named
--- Keeps: a booking that is refused leaves nothing beyond keep_ms.
+-- Keeps: a booking that is refused leaves nothing beyond keep_ms; none is made by a user who may not write its index.
 -- Cost: O(log n) in the intents of one user; at most four commands.
 -- Rights: TIME; ZRANGE ZADD ZREM PEXPIRE bookings-of.
 -- Promises: nothing.
@@ -22,6 +22,8 @@ local most = tonumber(ARGV[3])
 
 local too_many = redis.call('ZRANGE', intents_key, 0, -1 - most)
 require_rights(intents_key, 'ZREM', 'PEXPIRE')
+-- Those of index_booking, whose keys lie beside this one: once the booking is made it is too late to be refused.
+require_rights(intents_key, 'ZSCORE', 'PTTL', 'PEXPIREAT')
 redis.call('ZADD', intents_key, format_ms(now_ms()), booking_id)
 redis.call('PEXPIRE', intents_key, keep_ms)
 -- One is added at a time, so there is one too many at most.

@@ -13,6 +13,7 @@ from tests.store_steps import Step, all_steps, new_slot
 
 from leasehold.model.errors import StoreTrouble, StoreUnavailableError
 from leasehold.model.slot import Slot
+from leasehold.store import scripts
 from leasehold.store.doctor import Doctor
 
 RULES = access_list()[SERVICE]
@@ -83,6 +84,18 @@ def orphans(found: dict[str, Any]) -> list[str]:
     return wrong
 
 
+def goes_on(call: str, rule: str) -> bool:
+    """Tell whether a call may be refused after its first script: the same call then goes on.
+
+    A person is forgotten one booking after the other; a move stands before the index knows of it.
+    """
+    move, index = (scripts.load(it).header.rights for it in ("update_booking", "index_booking"))
+    of_index = {f"+{right.command.lower()}" for right in index}
+    of_index -= {f"+{right.command.lower()}" for right in move}
+    is_of_index = rule in of_index or "~bookings-of:" in rule
+    return call == "forget_user" or (call == "update_booking" and is_of_index)
+
+
 async def told(call: Callable[[], Awaitable[Any]]) -> str:
     """Return what a call says, in a word."""
     try:
@@ -94,14 +107,15 @@ async def told(call: Callable[[], Awaitable[Any]]) -> str:
     return str(getattr(outcome, "status", ""))
 
 
-async def walk(store: RedisServer, rule: str | None) -> list[str]:
+async def walk(store: RedisServer, rule: str | None) -> list[tuple[str, str]]:
     """Make every call, each first without a rule; return what is told once the rule is there."""
     slot, answers = new_slot(), []
     with store.client() as tester:
         async with link_to(store.url) as link:
             for step in all_steps(link, slot):
                 answer = await _try_without(tester, slot, rule, step) if rule else DENIED
-                answers.append(await told(step[1]) if answer == DENIED else answer)
+                answer = await told(step[1]) if answer == DENIED else answer
+                answers.append((step[0], answer))
             examination = await Doctor(link, 0).examine()
     assert examination.complaints == [], rule
     return answers
@@ -113,21 +127,25 @@ async def _try_without(tester: redis.Redis, slot: Slot, rule: str, step: Step) -
         answer = await told(step[1])
     after = dump(tester, slot.merchant_id)
     assert orphans(after) == [], f"{step[0]} without {rule}"
-    # A person is forgotten one booking after the other; the next run goes on.
-    if answer == DENIED and step[0] != "forget_user":
+    if answer == DENIED and not goes_on(step[0], rule):
         assert after == before, f"{step[0]} without {rule}"
     return answer
 
 
 @pytest.fixture(scope="module")
-def usual(store: RedisServer) -> list[str]:
+def usual(store: RedisServer) -> list[tuple[str, str]]:
     """Return what every call says where nothing is missing."""
     return asyncio.run(walk(store, None))
 
 
 @pytest.mark.parametrize("rule", TAKEN)
 async def test_call_without_a_right_is_refused_and_changes_nothing(
-    store: RedisServer, usual: list[str], rule: str
+    store: RedisServer, usual: list[tuple[str, str]], rule: str
 ) -> None:
     """A command or a key pattern is missing: a call is refused whole (failure mode 53)."""
-    assert await walk(store, rule) == usual
+    found = await walk(store, rule)
+
+    assert [it for it in found if DENIED in it] == []
+    assert [it for it in found if not goes_on(it[0], rule)] == [
+        it for it in usual if not goes_on(it[0], rule)
+    ]
