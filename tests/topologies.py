@@ -49,6 +49,24 @@ def has_replicas(primary: RedisServer, count: int) -> bool:
     return all(replica.get("state") == "online" for replica in replicas)
 
 
+def keeps_up(primary: RedisServer) -> bool:
+    """Tell whether the replica acknowledges what is written."""
+    with primary.client() as client:
+        client.set("probe", "1", px=1000)
+        return bool(client.wait(1, 100))
+
+
+def cut_off(replica: RedisServer) -> None:
+    """Let a replica follow nobody: it keeps what it has, and gets nothing more."""
+    ask(replica, "REPLICAOF", "127.0.0.1", "1")
+
+
+def follow(primary: RedisServer, replica: RedisServer) -> None:
+    """Let a replica follow again, and wait until it does."""
+    ask(replica, "REPLICAOF", "127.0.0.1", primary.port)
+    poll("the replica follows", lambda: keeps_up(primary))
+
+
 class SentinelServer(RedisServer):
     """One Sentinel; it keeps what it knows in a file, so it may be stopped and started again."""
 

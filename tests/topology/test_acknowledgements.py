@@ -11,7 +11,7 @@ import pytest
 from redis.asyncio import ConnectionPool, Redis
 from tests.backends import LIMITS, Backend, Counts, RealClock, client_of, link_to, soon
 from tests.servers import RedisServer, poll, running
-from tests.topologies import ask, has_replicas, info
+from tests.topologies import ask, cut_off, follow, has_replicas, info, keeps_up
 
 from leasehold.model import ids
 from leasehold.model.booking import (
@@ -27,6 +27,7 @@ from leasehold.model.operators import ExtendLease, ReleaseLease
 from leasehold.store.acknowledger import Acknowledger
 from leasehold.store.hooks import NO_HOOKS
 from leasehold.store.topology import open_link
+from leasehold.store.user_index import UserIndex
 
 ACKS: dict[str, Any] = {"replica_acks": 1, "replica_ack_timeout_s": 0.3}
 # Long enough for a test to find out whom it holds up.
@@ -80,24 +81,6 @@ async def is_not_replicated(asked: Awaitable[object]) -> bool:
     with pytest.raises(StoreUnavailableError) as caught:
         await asked
     return caught.value.trouble is StoreTrouble.NOT_REPLICATED
-
-
-def keeps_up(primary: RedisServer) -> bool:
-    """Tell whether the replica acknowledges what is written."""
-    with primary.client() as client:
-        client.set("probe", "1", px=1000)
-        return bool(client.wait(1, 100))
-
-
-def cut_off(replica: RedisServer) -> None:
-    """Let a replica follow nobody: it keeps what it has, and gets nothing more."""
-    ask(replica, "REPLICAOF", "127.0.0.1", "1")
-
-
-def follow(primary: RedisServer, replica: RedisServer) -> None:
-    """Let a replica follow again, and wait until it does."""
-    ask(replica, "REPLICAOF", "127.0.0.1", primary.port)
-    poll("the replica follows", lambda: keeps_up(primary))
 
 
 async def test_create_lease_with_its_replica_at_hand_is_created(
@@ -221,14 +204,27 @@ async def test_extend_lease_and_release_lease_wait_as_leases_do(
 
 
 async def test_a_booking_waits_for_the_index_of_its_user_too(
-    servers: Servers, backend: Backend
+    servers: Servers, backend: Backend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What names the booking for its user is kept as safely as the booking."""
-    cut_off(servers[1])
+    """What names the booking for its user is kept as safely as the booking.
+
+    Here a replica has the booking, and is cut off before it has the index.
+    """
+    name = UserIndex.name
+
+    async def name_cut_off(*arguments: Any) -> None:
+        monkeypatch.undo()
+        cut_off(servers[1])
+        await name(*arguments)
+
+    monkeypatch.setattr(UserIndex, "name", name_cut_off)
     command = CreateBooking(await backend.slot(), "token", "v2", "user", b"original")
     assert await is_not_replicated(backend.store().create_booking(command, soon()))
-    # The index comes first, and it went no further.
-    assert await backend.dump() == {}
+    assert await backend.dump()
+
+    follow(*servers)
+    outcome = await backend.store().create_booking(command, soon())
+    assert outcome.status is CreateBookingStatus.REPLAYED
 
 
 async def test_waiting_for_a_replica_holds_up_nobody_else(servers: Servers, redis: Redis) -> None:
