@@ -1,7 +1,7 @@
 """Callers who keep calling while something happens, and never repeat a call that failed."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -45,15 +45,20 @@ class Load:
 
 @asynccontextmanager
 async def load(
-    address: str, merchant: str, credentials: grpc.ChannelCredentials | None = None
+    address: str,
+    merchant: str,
+    credentials: grpc.ChannelCredentials | None = None,
+    *,
+    count: int = 8,
+    options: Sequence[tuple[str, Any]] = OPTIONS,
 ) -> AsyncIterator[Load]:
-    """Run eight callers, each on a connection of its own."""
+    """Run callers, each on a connection of its own."""
     callers = Load(merchant)
     channels = [
-        grpc.aio.secure_channel(address, credentials, OPTIONS)
+        grpc.aio.secure_channel(address, credentials, options)
         if credentials
-        else grpc.aio.insecure_channel(address, OPTIONS)
-        for _ in range(8)
+        else grpc.aio.insecure_channel(address, options)
+        for _ in range(count)
     ]
     calling = [
         asyncio.create_task(callers.call(channel, str(number)))

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -134,7 +135,10 @@ async def serve(settings: Settings, redis_url: str, announce: Callable[[Serving]
                 # Readiness that nobody updates would be a lie, so the process ends with it.
                 each.result()
         await _turn_away(readiness, settings.drain_delay_s)
-        await _drain([partner_calls, operator_calls], [partners, operators], settings.drain_grace_s)
+        give_up_at_s = time.monotonic() + settings.drain_grace_s
+        await doors.let_leave(settings.drain_grace_s)
+        left_s = max(give_up_at_s - time.monotonic(), 0)
+        await _drain([partner_calls, operator_calls], [partners, operators], left_s)
         watch.stop()
         doors.stop()
         # The store is closed next, and had better not be asked any more by then.

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 import ssl
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -22,7 +23,7 @@ from leasehold.credentials import (
 from leasehold.listeners import LISTENERS, Door
 from leasehold.model.address import Address
 from leasehold.options import PREFIX
-from leasehold.rpc import callers, server, tls
+from leasehold.rpc import callers, server, sockets, tls
 from leasehold.rpc.callers import Admit, Context
 from leasehold.rpc.calls import CallInterceptor
 from leasehold.rpc.reading import Reader
@@ -31,6 +32,11 @@ from leasehold.telemetry import metrics, ops_http
 from leasehold.telemetry.rounds import Rounds
 
 _LOOK_INTERVAL_S = 1
+# gRPC lengthens an age by up to a tenth, so that connections do not all end at once.
+_LONGEST_AGE = 1.1
+# For callers to hear of it, and to begin no more calls.
+_ASKED_WITHIN_S = 1
+_LEFT_INTERVAL_S = 0.1
 
 _log = structlog.get_logger()
 
@@ -49,6 +55,9 @@ class Doors:
         self._tokens: dict[str, Kept[Tokens]] = {}
         self._shown: dict[str, tuple[ssl.SSLContext, Certificate]] = {}
         """Of listeners of HTTP: what new connections show."""
+        self._listening: set[int] = set()
+        """Descriptors of the gRPC listeners."""
+        self._ports: set[int] = set()
         self._rounds = Rounds(self._look, _LOOK_INTERVAL_S)
         try:
             for name in LISTENERS:
@@ -112,6 +121,7 @@ class Doors:
         """Start a gRPC listener; return where. Raises ListenError."""
         wanted = self._settings.address(name)
         kept = self._certificates.get(name)
+        others = sockets.listening()
         try:
             if kept:
                 credentials = tls.server_credentials(lambda: kept.value)
@@ -120,8 +130,29 @@ class Doors:
                 port = listener.add_insecure_port(str(wanted))
         except RuntimeError:
             raise _taken(name, wanted) from None
+        self._listening |= sockets.listening() - others
+        self._ports.add(port)
         await listener.start()
         return Address(wanted.host, port)
+
+    async def let_leave(self, within_s: float) -> None:
+        """Take no new gRPC connections, and wait until those that there are have left.
+
+        A call that comes in the instant in which gRPC stops a listener gets its CANCELLED. gRPC
+        asks a connection to end when it has its age, and then loses no call. So there is only a
+        wait where all of them reach it in time: after that none has callers any more.
+        """
+        sockets.close(self._listening)
+        asked_within_s = self._settings.max_connection_age_s * _LONGEST_AGE + _ASKED_WITHIN_S
+        if asked_within_s > within_s:
+            count = sum(map(sockets.connections, self._ports))
+            if count:
+                _log.warning("connections_outlive_drain", connections=count)
+            return
+        for _ in range(math.ceil(asked_within_s / _LEFT_INTERVAL_S)):
+            if not any(map(sockets.connections, self._ports)):
+                break
+            await asyncio.sleep(_LEFT_INTERVAL_S)
 
     async def open_ops(
         self, application: web.Application, name: str = "ops_listen"

@@ -135,7 +135,9 @@ func retryDelay(err error, pause time.Duration) (time.Duration, bool) {
 			}
 		}
 	}
-	return pause, told.Code() == codes.Unavailable
+	// Our own context is asked about by the caller of this, so a call that is canceled was so by a
+	// process that ends.
+	return pause, told.Code() == codes.Unavailable || told.Code() == codes.Canceled
 }
 
 func mutualTLS(caFile, certFile, keyFile string) (credentials.TransportCredentials, error) {
