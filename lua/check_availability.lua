@@ -14,7 +14,7 @@
 -- Keeps: the count agrees with what create_lease would answer at this instant.
 -- Cost: one MGET of as many keys as the slot has spots, after one read where the inventory is strict. Redis' own
 -- time at 1, 10, 100, 1000 spots: 6, 13, 60, 767 us.
--- Rights: TIME; EXISTS HEXISTS inventory; HGET spots; MGET slot.
+-- Rights: TIME; EXISTS HEXISTS inventory; HGET spots; EXISTS full; MGET slot.
 -- Promises: nothing.
 -- Repeatable: yes. It writes nothing.
 
@@ -22,6 +22,8 @@
 --@include read_spots
 --@include read_owners
 --@include find_unknown
+--@include full_key_of
+--@include is_known_full
 
 local inventory_key = KEYS[1]
 local slot = ARGV[1]
@@ -44,7 +46,7 @@ if unknown == 'merchant' then
   return {'merchant_unknown'}
 elseif unknown == 'service' then
   return {'service_unknown'}
-elseif not spots then
+elseif not spots or spots == 0 or is_known_full(full_key_of(slot_prefix, slot), highest) then
   return {'counted', 0}
 end
 local free = spots

@@ -36,7 +36,8 @@
 --@include require_rights
 --@include close_slot
 --@include highest_in_use
---@include find_full_hint
+--@include full_key_of
+--@include is_known_full
 --@include write_fields
 
 local spots_key = KEYS[1]
@@ -120,8 +121,8 @@ for place, slot in ipairs(names) do
       services['service:' .. slot:match('^[^:]*')] = true
     end
     if spots > spots_before then
-      local full_key, is_full = find_full_hint(slot_prefix, slot, highest)
-      full_keys[#full_keys + 1] = is_full and full_key or nil
+      local full_key = full_key_of(slot_prefix, slot)
+      full_keys[#full_keys + 1] = is_known_full(full_key, highest) and full_key or nil
     end
   end
 end

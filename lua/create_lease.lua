@@ -30,10 +30,10 @@
 --   created           expires_at_ms remaining_ms  a spot is held by this lease from now on
 -- Keeps: a spot has one owner, and the hold ends exactly at expires_at_ms by the TTL of its key.
 -- Cost: constant for a slot with one spot: at most three reads, and three writes of two keys. With N spots one MGET of N
--- keys, from 17 on only when five tries have failed. Redis' own time
--- at 1, 10, 100, 1000 spots: 14, 22, 16, 17 us while spots are free, 9, 17, 70, 843 us once none is.
--- Rights: TIME; HMGET HSET PEXPIREAT lease; HMGET booking; GET MGET EXISTS PTTL SET slot; HGET spots; EXISTS HEXISTS inventory;
---   XLEN XADD PEXPIRE events; ZRANGE ZADD ZREM PEXPIRE expiring.
+-- keys, from 17 on only when five tries have failed. The first refusal of those costs a PTTL for each hold as well, and is
+-- remembered for a second at most; those that follow cost three reads.
+-- Rights: TIME; HMGET HSET PEXPIREAT lease; HMGET booking; GET MGET EXISTS PTTL SET slot; EXISTS SET full; HGET spots;
+--   EXISTS HEXISTS inventory; XLEN XADD PEXPIRE events; ZRANGE ZADD ZREM PEXPIRE expiring.
 -- Promises: consumed, replayed, created.
 -- Repeatable: yes. The lease is named by its reference, so a second run finds the first one's work.
 
@@ -41,8 +41,8 @@
 --@include format_ms
 --@include require_rights
 --@include read_spots
---@include find_free_spot
 --@include find_unknown
+--@include full_key_of
 
 local lease_key = KEYS[1]
 local inventory_key = KEYS[2]
@@ -103,8 +103,18 @@ elseif unknown == 'service' then
   return {'service_unknown'}
 end
 -- The only spot of a slot is not looked at first: the SET below does that.
-local is_only_spot = spots == 1 and highest == 1
-local spot = is_only_spot and 1 or spots and find_free_spot(spot_stem, spots, highest, lease_suffix)
+local spot, owners = 1, nil
+if not spots then
+  spot = nil
+elseif spots ~= 1 or highest ~= 1 then
+--@include find_free_spot
+  local full_key = full_key_of(slot_prefix, slot)
+  spot, owners = find_free_spot(spot_stem, full_key, spots, highest, lease_suffix)
+  if owners then
+--@include note_full
+    note_full(full_key, spot_stem, owners, now)
+  end
+end
 
 local expired
 if events ~= '' and spot then

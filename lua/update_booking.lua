@@ -28,9 +28,9 @@
 --   slot_unavailable                                 the new slot is not in the inventory, or has no free spot
 --   updated    api original booking_status slot user taken_at_ms  it is as wanted now; the slot since that moment
 -- Keeps: the new spot is taken and the old one freed in one step; a cancelled booking stays cancelled.
--- Cost: constant for slots with one spot: at most five reads, and seven writes of four keys. A move to a slot with N
+-- Cost: constant for slots with one spot: at most six reads, and seven writes of four keys. A move to a slot with N
 -- spots finds a free one as create_lease does.
--- Rights: TIME; HMGET HSET PEXPIREAT booking; EXISTS PEXPIREAT lease; GET MGET EXISTS SET DEL slot; HGET spots;
+-- Rights: TIME; HMGET HSET PEXPIREAT booking; EXISTS PEXPIREAT lease; GET MGET EXISTS PTTL SET DEL slot; HGET spots; EXISTS SET DEL full;
 --   XLEN XADD PEXPIRE events; ZCARD PEXPIRE expiring.
 -- Promises: unchanged, updated.
 -- Repeatable: no, because another change can have come between.
@@ -40,6 +40,9 @@
 --@include require_rights
 --@include read_spots
 --@include find_free_spot
+--@include find_known_full
+--@include full_key_of
+--@include note_full
 
 local booking_key = KEYS[1]
 local booking_suffix = ARGV[1]
@@ -106,6 +109,7 @@ local owner = 'booking ' .. booking_suffix .. ' ' .. user
 local spot_key = slot_prefix .. slot .. '#' .. spot
 local lease_key = lease_prefix .. lease
 local is_owner = redis.call('GET', spot_key) == owner
+local frees = is_owner and (moves or wanted_status == 'canceled')
 local new_spot_stem, new_spot = slot_prefix .. new_slot .. '#', nil
 if moves then
   if start_ms < now + min_lease_ms then
@@ -114,7 +118,14 @@ if moves then
     return {'start_too_far'}
   end
   local spots, highest = read_spots(spots_prefix, new_slot)
-  new_spot = spots and find_free_spot(new_spot_stem, spots, highest, booking_suffix)
+  local owners
+  if spots then
+    local new_full_key = full_key_of(slot_prefix, new_slot)
+    new_spot, owners = find_free_spot(new_spot_stem, new_full_key, spots, highest, booking_suffix)
+    if owners then
+      note_full(new_full_key, new_spot_stem, owners, now)
+    end
+  end
   if not new_spot then
     return {'slot_unavailable'}
   end
@@ -125,6 +136,7 @@ if moves then
   require_rights(booking_key, 'PEXPIREAT')
 end
 
+local full_key = frees and find_known_full(slot_prefix, spots_prefix, slot)
 require_rights(booking_key, 'HSET')
 if events ~= '' then
 --@include meet_events
@@ -132,8 +144,8 @@ if events ~= '' then
 end
 
 -- Frees before it takes, so that cancelling works on a store that is out of memory.
-if is_owner and (moves or wanted_status == 'canceled') then
-  redis.call('DEL', spot_key)
+if frees then
+  redis.call('DEL', spot_key, full_key or spot_key)
 end
 redis.call('HSET', booking_key, 'status', wanted_status)
 if moves then

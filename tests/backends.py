@@ -162,6 +162,11 @@ READERS: dict[str, Callable[[Redis, str], Any]] = {
 """How the value of a key is read whole, by its type."""
 
 
+def full_key(slot: Slot) -> str:
+    """Name what stands while every spot of a slot with many is known to be taken."""
+    return keys.spot_key(slot, 1).replace("slot:", "full:", 1).removesuffix("#1")
+
+
 def soon() -> Deadline:
     """Return a deadline that no healthy call reaches."""
     return Deadline.within(20, None)

@@ -1,10 +1,12 @@
 """Walks with an inventory: capacities rise, fall, and slots come and go while others hold them."""
 
 from hypothesis import strategies as st
+from tests.backends import full_key, soon
 from tests.model.walks import ELSEWHERE, HERE, SLOTS, Draw, FakeWalk, Key, RealWalk, Walk
 from tests.reference_inventory import ReferenceInventory, day_of
 
 from leasehold.model.inventory import Availability, FeedItem, Scope
+from leasehold.model.lease import CreateLease
 from leasehold.store import keys
 
 CAPACITIES = (0, 1, 1, 2, 2, 3, 20)
@@ -102,6 +104,33 @@ class StrictWalk(Walk):
             found[keys.inventory_key(merchant_id)] = (fields, max(ends.values()))
         return found
 
+    def check_full(self, key: str, ends_at_ms: int) -> None:
+        """A slot that is known to be full is so, until a hold ends and for a second at most."""
+        self.tally["known full"] += 1
+        reference = self.reference
+        (slot,) = (self.slot(name) for name in SLOTS if full_key(self.slot(name)) == key)
+        spots, highest = reference.spots(slot)
+        owners = [reference.owners.get((slot, number)) for number in range(1, highest + 1)]
+        taken = [owner for owner in owners if owner]
+        assert len(taken) >= spots, key
+        ends = [at for owner, at in taken if owner.startswith("lease ")]
+        latest_ms = min([reference.now_ms + 1_000, *ends])
+        assert ends_at_ms <= latest_ms + self.tolerance_ms, key
+
+    def do_crowd(self, draw: Draw) -> None:
+        """Let a slot with many spots be sold out, and ask once more."""
+        name, for_ms = draw(st.sampled_from(("later", "far"))), draw(st.sampled_from((700, 9_000)))
+        slot = self.slot(name)
+        self.load([(name, 17, 17, False)], (name,), 0, set())
+        spots, highest = self.reference.spots(slot)
+        taken = sum((slot, number) in self.reference.owners for number in range(1, highest + 1))
+        for number in range(spots - taken):
+            asked_ms = self.reference.now_ms + for_ms + number
+            command = CreateLease(slot, f"crowd {self.taken} {number}", asked_ms)
+            for side in self.sides:
+                assert self.run(side.create_lease(command, soon())).expires_at_ms == asked_ms
+        self.hold(slot, f"crowd {self.taken}", for_ms)
+
     def instants(self) -> set[int]:
         """Return the ends of days as well."""
         inventory = self.reference.inventory
@@ -121,7 +150,7 @@ class StrictWalk(Walk):
 class StrictFakeWalk(StrictWalk, FakeWalk):
     """On fakeredis, at any instant."""
 
-    steps = (*StrictWalk.steps, "care")
+    steps = (*StrictWalk.steps, "care", "crowd")
 
 
 class StrictRealWalk(StrictWalk, RealWalk):

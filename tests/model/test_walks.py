@@ -71,6 +71,7 @@ def test_walks_with_feeds_on_the_fake_agree_with_the_reference(walks: int, walk_
     tally = Tally()
     walk(lambda: StrictFakeWalk(tally), walk_seed, walks=walks, steps=100)
     print(*sorted(tally.items()), sep="\n")
+    assert tally["known full"]
     if walks > 500:
         assert tally.keys() >= OPEN_ANSWERS | INVENTORY_ANSWERS
 

@@ -271,6 +271,8 @@ class Walk(RuleBasedStateMachine):
         # What no decision about a slot depends on.
         for key in [key for key in found if key.startswith(UNJUDGED)]:
             del found[key]
+        for key in [key for key in found if key.startswith("full:")]:
+            self.check_full(key, found.pop(key)[1])
         expected = self.expected_keys()
         for key in found.keys() & expected.keys():
             self.settle_clocks(found[key][0], expected[key][0])
@@ -354,6 +356,10 @@ class Walk(RuleBasedStateMachine):
     def spots_of(self, _key: str) -> int:
         """Return how many spots the slot of a key has."""
         return 1
+
+    def check_full(self, key: str, _ends_at_ms: int) -> None:
+        """Only slots with many spots are known to be full, and there are none."""
+        raise AssertionError(key)
 
     def check_capacity(self, found: dict[str, Key]) -> None:
         """A slot has no more owners than spots, or than it had before it lost some."""

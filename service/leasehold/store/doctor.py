@@ -24,7 +24,7 @@ _MOST_COMPLAINTS = 100
 _CALL_ENDS_IN_S = 1
 _MARKER = re.compile(r"marker(?::\{\d+\})?")
 _FAMILY = re.compile(
-    r"(?:slot|lease|booking|bookings-of|spots|inventory|stage|ack|events|expiring)[:{]"
+    r"(?:slot|lease|booking|bookings-of|spots|full|inventory|stage|ack|events|expiring)[:{]"
 )
 _TAGGED = re.compile(r"[a-z-]+:\{(?P<tag>[^{}]*)\}(?P<rest>:.*)?", re.DOTALL)
 _OWNER = re.compile(r"(?P<kind>lease|booking) (?P<suffix>[0-9A-Z]{26})(?: \w+)?")

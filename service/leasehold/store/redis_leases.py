@@ -87,6 +87,7 @@ class RedisLeases:
             [
                 lease.suffix,
                 keys.slot_prefix(lease.merchant_id),
+                self._spots_prefix(lease.merchant_id),
                 command.reason,
                 keys.events_argument(lease.merchant_id, self._terms),
             ],
@@ -130,7 +131,7 @@ class RedisLeases:
             [
                 keys.slot_text(slot),
                 keys.slot_prefix(merchant_id),
-                keys.spots_prefix(merchant_id) if self._is_strict else "",
+                self._spots_prefix(merchant_id),
             ],
             deadline,
         )
@@ -143,6 +144,10 @@ class RedisLeases:
             for number, (ends, owner) in enumerate(zip(ends_at_ms, owners, strict=True), 1)
         )
         return InspectSlotOutcome(outcome, now_ms, spot_count, tuple(spots))
+
+    def _spots_prefix(self, merchant_id: str) -> str:
+        """Return what the scripts look for inventory with; empty for open inventory."""
+        return keys.spots_prefix(merchant_id) if self._is_strict else ""
 
     async def _look_up(
         self, merchant_id: str, suffixes: list[str], deadline: Deadline
