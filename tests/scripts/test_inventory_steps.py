@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from tests.backends import DAY_MS, Backend, soon
-from tests.scripts.test_inventory import free, load
+from tests.scripts.test_inventory import free, load, take
 
 from leasehold.model import ids
 from leasehold.model.booking import CreateBooking
