@@ -8,7 +8,7 @@ local function find_known_full(slot_prefix, spots_prefix, slot)
   if spots_prefix == '' then
     return nil
   end
-  local _, highest = read_spots(spots_prefix, slot)
+  local highest = select(2, read_spots(spots_prefix, slot))
   local full_key = full_key_of(slot_prefix, slot)
   return is_known_full(full_key, highest) and full_key or nil
 end
