@@ -36,7 +36,9 @@ class Mistake:
     """Stands in the file exactly once."""
     instead: str
     test: str
-    """A file and a test in it, as pytest takes them, with a parameter if one will do."""
+    """A file and a test in it, as pytest takes them."""
+    only: str = ""
+    """Which of the test's parameters will do, as pytest's -k takes them; all without it."""
 
     def fault(self, root: Path = ROOT) -> str | None:
         """Return why this cannot be planted, or None."""
@@ -106,19 +108,19 @@ def _copies(count: int) -> Iterator["SimpleQueue[Path]"]:
 
 
 def _verdict(mistake: Mistake, copy: Path, *, with_control: bool) -> Verdict:
-    if with_control and _run(mistake.test, copy) != _PASSED:
+    if with_control and _run(mistake, copy) != _PASSED:
         return Verdict.UNUSABLE
     path = copy / mistake.file
     right = path.read_text(encoding="utf-8")
     path.write_text(right.replace(mistake.text, mistake.instead), encoding="utf-8")
     try:
-        code = _run(mistake.test, copy)
+        code = _run(mistake, copy)
     finally:
         path.write_text(right, encoding="utf-8")
     return {_PASSED: Verdict.MISSED, _FAILED: Verdict.NOTICED}.get(code, Verdict.UNUSABLE)
 
 
-def _run(test: str, copy: Path) -> int:
+def _run(mistake: Mistake, copy: Path) -> int:
     """Return pytest's exit code; a test that does not end has failed."""
     environment = {
         **os.environ,
@@ -131,7 +133,7 @@ def _run(test: str, copy: Path) -> int:
     try:
         done = subprocess.run(
             # Marks do not matter: which test it is has been said.
-            [*program, "-o", "addopts=--import-mode=importlib", test],
+            [*program, "-o", "addopts=--import-mode=importlib", "-k", mistake.only, mistake.test],
             cwd=copy,
             env=environment,
             stdout=subprocess.DEVNULL,
