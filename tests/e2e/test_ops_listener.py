@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
+from structlog.testing import capture_logs
 from tests.calls import lease_request
 from tests.servers import RedisServer, poll
 from tests.service import Service, now_ms, serving
@@ -84,7 +85,6 @@ def test_strangers_of_any_kind_leave_nothing_that_they_sent(valkey: RedisServer)
     """Neither log, metrics nor answers repeat it, on any listener; malformed ones are counted."""
     with serving(REDIS_URL=valkey.url) as service:
         poll("ready", lambda: service.http("/readyz")[0] == 200)
-        told = {str(event["event"]) for event in service.events()}
         for listener in ("ops_listen", "listen", "operator_listen"):
             answers = {name: say(service.told[listener], words) for name, words in BAD.items()}
             assert [name for name, answer in answers.items() if SECRET in answer] == []
@@ -94,9 +94,8 @@ def test_strangers_of_any_kind_leave_nothing_that_they_sent(valkey: RedisServer)
         service.create_lease(lease_request(now_ms(), merchant="m-strangers"))
         poll("its line", lambda: "call_handled" in service.log_text())
         assert SECRET.decode() not in service.log_text()
-        assert {str(event["event"]) for event in service.events()} - told <= {
-            *("call_handled", "finding"),
-        }
+        assert [event for event in service.events() if event["level"] == "error"] == []
+        assert [line for line in service.log_text().splitlines() if line[:1] != "{"] == []
 
 
 def test_a_handshake_that_names_no_host_leaves_nothing_of_the_name(
@@ -193,11 +192,16 @@ async def much(_: web.Request) -> web.Response:
     return web.Response(body=bytes(MUCH))
 
 
+async def fail(request: web.Request) -> web.Response:
+    """Fail, with what the caller has sent in the text of the error."""
+    raise ValueError(request.query_string)
+
+
 @asynccontextmanager
 async def listening(tls: ssl.SSLContext | None, limit_s: float) -> AsyncIterator[tuple[str, int]]:
     """Serve a page that is too much, and give each connection some time."""
     application = web.Application()
-    application.add_routes([web.get("/much", much)])
+    application.add_routes([web.get("/much", much), web.get("/fail", fail)])
     stack: AsyncExitStack
     stack, port = await ops_http.start(application, "127.0.0.1", 0, tls, limit_s)
     async with stack:
@@ -240,6 +244,21 @@ async def test_an_unfinished_connection_ends_with_its_time(
                 size += len(piece)
         assert size < MUCH
         writer.transport.abort()
+
+
+async def test_a_page_that_fails_is_logged_by_type_and_place_of_its_error() -> None:
+    """The text of an error may quote the caller, so neither log nor answer has it."""
+    async with listening(tls=None, limit_s=10) as (host, port):
+        with capture_logs() as events:
+            question = b"GET /fail?sEcReT HTTP/1.1" + _END
+            answer = await asyncio.to_thread(say, f"{host}:{port}", question)
+
+    assert answer.startswith(b"HTTP/1.1 500 ")
+    assert SECRET not in answer
+    (event,) = events
+    assert (event["event"], event["error"]) == ("ops_request_failed", "ValueError")
+    assert SECRET.decode() not in str(event)
+    assert "in fail" in event["traceback"]
 
 
 def late() -> float:

@@ -130,17 +130,19 @@ def _note_unraisable(unraisable: Any) -> None:
 
 
 def _note(event: str, error: BaseException | None) -> None:
-    structlog.get_logger().error(event, **(_facts(error) if error else {}))
+    structlog.get_logger().error(event, **facts(error))
 
 
 def _without_words(_logger: object, _level: str, event: "EventDict") -> "EventDict":
     """Take out of a library's event the text of its error, which may quote a stranger."""
     found = event.pop("exc_info", None)
-    error = found[1] if isinstance(found, tuple) else None
-    return {**event, **_facts(error)} if error else event
+    return {**event, **facts(found[1] if isinstance(found, tuple) else None)}
 
 
-def _facts(error: BaseException) -> dict[str, str]:
+def facts(error: BaseException | None) -> dict[str, str]:
+    """Return which error it is and where it came from, for an event; nothing of its text."""
+    if error is None:
+        return {}
     trace = "".join(traceback.format_tb(error.__traceback__))
     return {"error": type(error).__name__, "traceback": trace}
 

@@ -12,6 +12,7 @@ import structlog
 from aiohttp import web
 
 from leasehold.telemetry import metrics
+from leasehold.telemetry.log import facts
 
 LIMIT_S = 10
 """From the opening of a connection to the last byte of its answer."""
@@ -64,7 +65,7 @@ class OneRequest(web.RequestHandler):
         """Return the answer to a malformed head, or for a handler that has failed."""
         del request, message
         if status >= _SERVER_ERROR:
-            _log.error("ops_request_failed", error=type(exc).__name__)
+            _log.error("ops_request_failed", **facts(exc))
         else:
             metrics.ops_connections_cut.labels("malformed").inc()
         return _plain(web.Response(status=status))
@@ -75,7 +76,7 @@ class OneRequest(web.RequestHandler):
         if isinstance(error, web.RequestPayloadError):
             metrics.ops_connections_cut.labels("malformed").inc()
         else:
-            _log.error("ops_request_failed", error=type(error).__name__)
+            _log.error("ops_request_failed", **facts(error))
 
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
