@@ -52,14 +52,14 @@ def without(tester: redis.Redis, rule: str) -> Iterator[None]:
 
 
 def dump(tester: redis.Redis, merchant: str) -> dict[str, Any]:
-    """Return what leases, bookings and events of a merchant there are."""
+    """Return what leases, bookings and events of a merchant there are; every key has an end."""
     found: dict[str, Any] = {}
     for key in tester.scan_iter(match=f"*:{{{merchant}}}*", count=10_000):
+        assert tester.pttl(key) > 0, f"{key} stays for ever"
         if key.startswith(NOTED):
             words = {"ZRANGE": ("0", "-1"), "XRANGE": ("-", "+")}
             command = DUMPS[str(tester.type(key))]
             found[key] = tester.execute_command(command, key, *words.get(command, ()))
-            assert tester.pttl(key) > 0, f"{key} stays for ever"
     return found
 
 
