@@ -13,8 +13,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 from tests.calls import booking_request, lease_request
 from tests.deploy.deployed_store import DEPLOY, DeployedStore, deployed, make_passwords
-from tests.make_acl import DEPLOYMENT, made, tabled
-from tests.servers import ACCESS_LIST, REAL_SERVERS, access_list, binary, poll
+from tests.servers import REAL_SERVERS, access_list, binary, poll
 from tests.service import Service, in_a_hundred_days, now_ms, run, serving
 
 from leasehold.generated.ext.maps.booking.partner.v2 import booking_service_pb2_grpc as pb_grpc
@@ -193,14 +192,6 @@ def test_access_list_as_it_is_in_the_project_lets_nobody_in(name: str) -> None:
             for password in ("", "0" * 64, user):
                 with pytest.raises(redis.exceptions.AuthenticationError):
                     ask(store, "PING", username=user, password=password)
-
-
-def test_access_list_is_made_from_the_scripts() -> None:
-    """The rules of the service are those that the headers ask for: no more, no less."""
-    text = ACCESS_LIST.read_text()
-
-    assert made(text) == text, "run `make acl`"
-    assert tabled(DEPLOYMENT.read_text()) == DEPLOYMENT.read_text(), "run `make acl`"
 
 
 def test_link_asks_what_it_says_and_nothing_else() -> None:

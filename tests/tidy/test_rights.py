@@ -4,6 +4,8 @@ import re
 from dataclasses import dataclass, field
 
 import pytest
+from tests.make_acl import DEPLOYMENT, made, tabled
+from tests.servers import ACCESS_LIST
 
 from leasehold.store import scripts
 
@@ -145,3 +147,11 @@ def test_the_reading_of_scripts_finds_what_is_not_asked_for(
 ) -> None:
     """The check follows branches, returns and helpers."""
     assert unasked(source) == missing
+
+
+def test_access_list_is_made_from_the_scripts() -> None:
+    """The rules of the service are those that the headers ask for: no more, no less."""
+    text = ACCESS_LIST.read_text()
+
+    assert made(text) == text, "run `make acl`"
+    assert tabled(DEPLOYMENT.read_text()) == DEPLOYMENT.read_text(), "run `make acl`"
