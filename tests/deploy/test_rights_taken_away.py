@@ -96,8 +96,8 @@ def goes_on(call: str, rule: str) -> bool:
     return call == "forget_user" or (call == "update_booking" and is_of_index)
 
 
-async def told(call: Callable[[], Awaitable[Any]]) -> str:
-    """Return what a call says, in a word."""
+async def answer_of(call: Callable[[], Awaitable[Any]]) -> str:
+    """Return the status of a call, or its trouble with the store."""
     try:
         outcome = await call()
     except StoreUnavailableError as error:
@@ -108,13 +108,13 @@ async def told(call: Callable[[], Awaitable[Any]]) -> str:
 
 
 async def walk(store: RedisServer, rule: str | None) -> list[tuple[str, str]]:
-    """Make every call, each first without a rule; return what is told once the rule is there."""
+    """Make every call, each first without a rule; return the answers once the rule is there."""
     slot, answers = new_slot(), []
     with store.client() as tester:
         async with link_to(store.url) as link:
             for step in all_steps(link, slot):
                 answer = await _try_without(tester, slot, rule, step) if rule else DENIED
-                answer = await told(step[1]) if answer == DENIED else answer
+                answer = await answer_of(step[1]) if answer == DENIED else answer
                 answers.append((step[0], answer))
             examination = await Doctor(link, 0).examine()
     assert examination.complaints == [], rule
@@ -124,7 +124,7 @@ async def walk(store: RedisServer, rule: str | None) -> list[tuple[str, str]]:
 async def _try_without(tester: redis.Redis, slot: Slot, rule: str, step: Step) -> str:
     before = dump(tester, slot.merchant_id)
     with without(tester, rule):
-        answer = await told(step[1])
+        answer = await answer_of(step[1])
     after = dump(tester, slot.merchant_id)
     assert orphans(after) == [], f"{step[0]} without {rule}"
     if answer == DENIED and not goes_on(step[0], rule):

@@ -102,7 +102,7 @@ def unasked(source: str) -> list[str]:
 
 
 @pytest.mark.parametrize("script", WRITING, ids=lambda it: it.name)
-def test_whatever_follows_the_first_write_is_asked_for_before_it(script: scripts.Script) -> None:
+def test_what_follows_the_first_write_is_asked_for_before_it(script: scripts.Script) -> None:
     """A command, or a key, that the store forbids is found out before anything is written."""
     missing = unasked(code(script))
 
