@@ -13,7 +13,7 @@ from tests.callers import OPTIONS, calls_of, load, until
 from tests.proxy import proxy_to
 from tests.servers import RedisServer, free_port
 from tests.service import Service, serving
-from tests.tls import ALONE, NO_PROXY
+from tests.tls import ALONE, NO_PROXY, create_lease
 
 # Every connection reaches its age within the grace, and can be asked to end.
 LEAVING = {"MAX_CONNECTION_AGE_S": "0.5", "DRAIN_GRACE_S": "4"}
@@ -123,3 +123,17 @@ async def test_restart_loses_no_call_of_callers_who_know_both_addresses(
             count = calls_of(new)
             await until("the other one serves", lambda: calls_of(new) > count + 5 * CALLERS)
     assert callers.failures == []
+
+
+def test_a_process_whose_connections_outlive_its_drain_says_so(valkey: RedisServer) -> None:
+    """Where an age is longer than the grace nothing is waited for, and the log tells of it."""
+    with (
+        serving(REDIS_URL=valkey.url, MAX_CONNECTION_AGE_S="60") as service,
+        grpc.insecure_channel(service.address, OPTIONS) as channel,
+    ):
+        create_lease(channel, "outlives")
+        assert service.stop() == 0
+        (told,) = [
+            each for each in service.events() if each["event"] == "connections_outlive_drain"
+        ]
+    assert told["connections"] == 1
