@@ -68,11 +68,11 @@ elseif redis.call('HLEN', stage_key) ~= staged_slots + 1 then
 end
 
 -- The feed counted bookings that were made before it among the spots that are not open; ours would count them again.
--- Returns how many these are, and the highest number in use.
-local function count_booked_before(spot_stem, highest)
+-- Returns how many these are, as far as it matters, and the highest number in use.
+local function count_booked_before(spot_stem, highest, enough)
   local count, in_use = 0, 0
   for spot, owner in ipairs(read_owners(spot_stem, highest)) do
-    local booking = owner and owner:match('^booking (%w+)')
+    local booking = owner and count < enough and owner:match('^booking (%w+)')
     local taken_at_ms = booking and redis.call('HGET', booking_prefix .. booking, 'taken_at_ms')
     if taken_at_ms and tonumber(taken_at_ms) <= generated_at_ms then
       count = count + 1
@@ -107,7 +107,7 @@ for place, slot in ipairs(names) do
   elseif listed and (entry or step == 'open' and bound == '') then
     local booked, in_use
     if open_spots < spots then
-      booked, in_use = count_booked_before(spot_stem, math.max(highest, spots))
+      booked, in_use = count_booked_before(spot_stem, math.max(highest, spots), spots - open_spots)
       spots = math.min(spots, open_spots + booked)
     end
     if bound == '<' then
