@@ -34,7 +34,7 @@ torture: $(VENV)/.dev ## break stores under load for 30 minutes, and judge every
 	$(BIN)/python -m tests.torture --matrix --seconds 1800 --document docs/guarantees.md
 
 .PHONY: mutations
-mutations: $(VENV)/.dev ## plant mistakes in copies of the tree: does each one's test notice it? (10 minutes)
+mutations: $(VENV)/.dev ## plant mistakes in copies of the tree: does each one's test notice it? (15 minutes)
 	$(BIN)/python -m tests.mutations
 
 .PHONY: fuzz

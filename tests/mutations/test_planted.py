@@ -8,7 +8,7 @@ import pytest
 from tests.mutations import planted
 from tests.mutations.planted import Mistake, Verdict
 
-_CHOSEN = 8
+_CHOSEN = 5
 _SMALL = Mistake(
     name="small",
     says="a sum is a difference",
@@ -20,6 +20,7 @@ _SMALL = Mistake(
 
 
 @pytest.mark.long
+@pytest.mark.timeout(_CHOSEN * planted.LONGEST_S)
 def test_planted_mistakes_are_noticed_by_their_tests() -> None:
     """A test that passes beside the mistake that it is named for protects nothing."""
     seed = random.getrandbits(32)
