@@ -7,6 +7,7 @@ import pytest
 from tests.backends import DAY_MS, Backend, soon
 from tests.scripts.test_inventory import free, load, take
 
+from leasehold.cli.inventory import drop_each
 from leasehold.model import ids
 from leasehold.model.booking import CreateBooking
 from leasehold.model.errors import StoreTrouble, StoreUnavailableError
@@ -278,7 +279,11 @@ async def test_drop_while_a_feed_is_loaded_says_so(
     monkeypatch.setattr(strict.link, "run", run_after)
     with pytest.raises(FeedError, match="drop it again"):
         await strict.inventory().drop(strict.merchant)
+    assert await free(strict, slots[1]) == 1
+    monkeypatch.setattr(strict.link, "run", run_after)
+    dropped = await drop_each(strict.inventory(), [strict.merchant, f"{strict.merchant}-other"])
 
+    assert dropped == (1, 1)
     assert await free(strict, slots[1]) == 1
 
 

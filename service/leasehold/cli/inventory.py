@@ -1,6 +1,6 @@
 """``leasehold inventory``: load, show, drop."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -100,29 +100,41 @@ def drop(
     merchants: Annotated[list[str] | None, typer.Argument(help="Merchants.")] = None,
     everybody: Annotated[bool, typer.Option("--all", help="Every merchant.")] = False,
 ) -> None:
-    """Forget the inventory of merchants. Holds and bookings stand.
+    """Forget the inventory of merchants, slot by slot. Holds and bookings stand.
 
-    Exit code 0: forgotten; 1: somebody had none; 2: nobody is named; 3: no answer.
+    Exit code 0: forgotten; 1: a merchant had none, or a feed was loaded for one meanwhile;
+    2: no merchant is named; 3: no answer, and what is left is dropped by the next call.
     """
     if bool(merchants) == everybody:
         fail("Name merchants, or say --all.", UNUSABLE)
 
     async def do(store: RedisInventory) -> int:
         names = [name async for name in store.merchants()] if everybody else merchants or ()
-        unknown = 0
-        for name in sorted(set(names)):
-            removed = await store.drop(name)
-            if removed is None:
-                unknown += 1
-                err.print(f"{name} has no inventory.", style="yellow")
-            else:
-                out.print(f"{name}: {removed} slots dropped")
-        if everybody:
+        unknown, interrupted = await drop_each(store, names)
+        if everybody and not interrupted:
             await store.forget_feed()
-        return unknown
+        return unknown + interrupted
 
     if _with_store(load_settings(), do):
         raise typer.Exit(REFUSED)
+
+
+async def drop_each(store: RedisInventory, names: Iterable[str]) -> tuple[int, int]:
+    """Drop one merchant after the other; return how many had nothing, and how many were loaded."""
+    unknown = interrupted = 0
+    for name in sorted(set(names)):
+        try:
+            removed = await store.drop(name)
+        except FeedError as error:
+            interrupted += 1
+            err.print(str(error), style="yellow")
+            continue
+        if removed is None:
+            unknown += 1
+            err.print(f"{name} has no inventory.", style="yellow")
+        else:
+            out.print(f"{name}: {removed} slots dropped")
+    return unknown, interrupted
 
 
 @dataclass(frozen=True, slots=True)
