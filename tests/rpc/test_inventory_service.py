@@ -157,12 +157,16 @@ async def test_replace_availability_at_fault_names_every_fault_and_changes_nothi
     )
     first = "service_availability[0].availability"
     told = "merchant_id_restrict is required beside any other restriction"
+    of_it = (
+        "belongs to an entry that cannot be taken; merchant_id is required;"
+        " service_id is required; start_sec is required; duration_sec must be longer than zero"
+    )
     assert failure.violations == {
         f"{first}[1]": "resources.staff_id contains control characters;"
         " spots_open is not between 0 and spots_total",
         f"{first}[2]": "duration_sec must be longer than zero",
         "service_availability[1]": told,
-        "service_availability[1].availability[0]": "belongs to an entry that cannot be taken",
+        "service_availability[1].availability[0]": of_it,
     }
     assert await operator.spots() == {"haircut 9": 1}
 

@@ -105,10 +105,10 @@ def _read_availability(values: Any, place: str, scope: Scope, max_slot_s: float)
     entry = Reader(values, AVAILABILITY)
     slot = _read_slot(entry, scope, max_slot_s)
     recurrence = _read_recurrence(entry, slot)
-    is_readable = not entry.faults
+    is_readable = entry.is_good
     total, spots_open = _read_spots(entry, is_row=recurrence is not None)
-    found = Availability(place, slot, total, spots_open, recurrence, bool(entry.faults))
-    items: list[FeedItem] = [Fault(place, entry.faults)] if entry.faults else []
+    found = Availability(place, slot, total, spots_open, recurrence, not entry.is_good)
+    items: list[FeedItem] = [] if entry.is_good else [Fault(place, entry.faults)]
     if not is_readable:
         merchant_id = "" if checks.id_fault(slot.merchant_id) else slot.merchant_id
         return [*items, Doubt(merchant_id or scope.merchant_id)]

@@ -44,6 +44,11 @@ class Reader:
         """Return everything that is wrong in one line, empty when nothing is."""
         return "; ".join(f"{path} {fault}" for path, fault in self._faults.items())
 
+    @property
+    def is_good(self) -> bool:
+        """Tell whether nothing is wrong so far."""
+        return not self._faults
+
     def text(self, name: str) -> str:
         """Return a text, or an empty one."""
         value = self._values.get(name)
@@ -60,6 +65,8 @@ class Reader:
     def number(self, name: str, default: int = 0) -> int:
         """Return a whole number of 64 bits."""
         value = self._values.get(name)
+        if type(value) is int and value in _INT64:
+            return value
         if value is None:
             return default
         if _is_whole(value):
