@@ -20,7 +20,9 @@ _STATES = {number: state for state, number in V2_NUMBERS.items()}
 
 # What else differs is another booking: cancel and book again. Source: contract 7 T9.
 _CHANGEABLE = frozenset({"status", "slot.start_time", "slot.duration", "slot.resources.party_size"})
-_CHANGEABLE_TEXT = ", ".join(sorted(_CHANGEABLE))
+# What a path of these means is merged, as field masks are: what the request leaves out stays.
+_PARENTS = frozenset({"slot", "slot.resources"})
+_MASK_TEXT = ", ".join(sorted(_CHANGEABLE | _PARENTS))
 
 
 def create_lease_command(request: pb.CreateLeaseRequest, max_slot_s: float) -> CreateLease:
@@ -123,17 +125,14 @@ def booking_status(booking_id: str, record: BookingRecord) -> pb.GetBookingStatu
 def update_booking_command(request: pb.UpdateBookingRequest, max_slot_s: float) -> UpdateBooking:
     """Read an UpdateBooking, or raise InvalidRequestError naming every field at fault.
 
-    Without a mask, whatever the booking of the request carries is to be changed; what else it says
-    of its slot, and cannot change, must agree with the booking. Raises
-    NotFoundError for a booking id that can be none of ours. Source: contract 2.3, 6.2, 7 T9.
+    Without a mask, what the booking of the request carries is to be changed; so it is of what a
+    parent in the mask names. What else the request says there of its slot, and cannot change, must
+    agree with the booking. Raises NotFoundError for a booking id that can be none of ours.
+    Source: contract 2.3, 6.2, 7 T9.
     """
     faults = Faults()
     wanted, slot = request.booking, request.booking.slot
-    paths = set(request.update_mask.paths) or _carried(wanted)
-    if paths - _CHANGEABLE:
-        faults.note("update_mask", f"may name only: {_CHANGEABLE_TEXT}")
-    if not paths:
-        faults.note("update_mask", "is missing, and the booking carries nothing to change")
+    paths = _read_mask(request, faults)
     status = start_s = duration_s = party_size = None
     if "status" in paths:
         status = _STATES.get(wanted.status)
@@ -155,9 +154,34 @@ def update_booking_command(request: pb.UpdateBookingRequest, max_slot_s: float) 
     if not reference:
         raise NotFoundError("booking")
     command = UpdateBooking(reference, status, start_s, duration_s, party_size)
-    if request.update_mask.paths or status is BookingStatus.CANCELED:
+    if status is BookingStatus.CANCELED:
         return command
-    if slot.merchant_id not in ("", reference.merchant_id):
+    return _agreeing(command, request)
+
+
+def _read_mask(request: pb.UpdateBookingRequest, faults: Faults) -> set[str]:
+    """Return the fields to change: those named, and of parents those that the booking carries."""
+    named = set(request.update_mask.paths)
+    if named - _CHANGEABLE - _PARENTS:
+        faults.note("update_mask", f"may name only: {_MASK_TEXT}")
+    prefixes = tuple(f"{parent}." for parent in named & _PARENTS) if named else ("",)
+    paths = named - _PARENTS
+    paths |= {path for path in _carried(request.booking) if path.startswith(prefixes)}
+    if not paths:
+        which = "names only parents" if named else "is missing"
+        faults.note("update_mask", f"{which}, and the booking carries nothing to change")
+    return paths
+
+
+def _agreeing(command: UpdateBooking, request: pb.UpdateBookingRequest) -> UpdateBooking:
+    """Add what the booking must agree with: what is named as a whole, and cannot be changed.
+
+    Raises InvalidRequestError for another merchant, which the booking's id tells already.
+    """
+    named, slot = set(request.update_mask.paths), request.booking.slot
+    if named and "slot" not in named:
+        slot = pb.Slot(resources=slot.resources if "slot.resources" in named else None)
+    if slot.merchant_id not in ("", command.booking.merchant_id):
         violation = Violation("booking.slot.merchant_id", "is not the merchant of the booking")
         raise InvalidRequestError([violation], "BOOKING_SLOT_MISMATCH")
     return replace(
