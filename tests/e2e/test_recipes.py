@@ -86,9 +86,8 @@ def test_recipe_answers_what_the_document_says(
     if not program:
         pytest.skip("no redis-cli on this machine")
     here = tmp_path / "redis-cli"
-    here.write_text(
-        f'#!/bin/sh\nexec "{program}" -u "{store.url}" --no-auth-warning "$@" </dev/null\n'
-    )
+    url = store.url_of("oncall")
+    here.write_text(f'#!/bin/sh\nexec "{program}" -u "{url}" --no-auth-warning "$@" </dev/null\n')
     here.chmod(0o755)
 
     ended = subprocess.run(
