@@ -31,6 +31,10 @@ class ReferenceInventory:
     """When the feed was made that a day is known from, in epoch milliseconds."""
     services: dict[tuple[str, str], int] = field(default_factory=dict)
     """Until when a service of a merchant is known."""
+    left_out: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """Of merchants: when the latest complete feed was made that does not list them; until when."""
+    complete_ms: int = 0
+    """When the latest complete feed was made."""
 
     def spots(self, slot: Slot) -> tuple[int, int]:
         """Return the spots of a slot and the highest number; none for one that is not there."""
@@ -40,8 +44,11 @@ class ReferenceInventory:
         """Return the status for a slot of which not even the service is known."""
         if slot in self.found or (slot.merchant_id, slot.service_id) in self.services:
             return None
-        known = any(merchant == slot.merchant_id for merchant, _ in self.days)
-        return "service_unknown" if known else "merchant_unknown"
+        return "service_unknown" if self.knows(slot.merchant_id) else "merchant_unknown"
+
+    def knows(self, merchant_id: str) -> bool:
+        """Tell whether anything is known of a merchant."""
+        return merchant_id in self.left_out or any(of == merchant_id for of, _ in self.days)
 
     def end_of(self, day: Day) -> int:
         """Return when a day's inventory ends."""
@@ -51,7 +58,37 @@ class ReferenceInventory:
         """Drop what Redis would have dropped."""
         self.days = {day: at for day, at in self.days.items() if now_ms <= self.end_of(day)}
         self.services = {name: at for name, at in self.services.items() if now_ms <= at}
+        self.left_out = {name: it for name, it in self.left_out.items() if now_ms <= it[1]}
         self.found = {s: it for s, it in self.found.items() if now_ms <= self.end_of(day_of(s))}
+
+    def leave_out(
+        self,
+        listed: Container[str],
+        staged: Iterable[str],
+        generated_at_ms: int,
+        until_ms: int,
+    ) -> list[FeedItem]:
+        """Take it that a complete feed lists these merchants, and return who is closed.
+
+        Those of whom something is staged may be about to be added by another feed.
+        """
+        self.complete_ms = max(self.complete_ms, generated_at_ms)
+        known = {merchant_id for merchant_id, _ in self.days} | self.left_out.keys() | set(staged)
+        closed = sorted(merchant_id for merchant_id in known if merchant_id not in listed)
+        for merchant_id in closed:
+            before = self.left_out.get(merchant_id, (0, 0))
+            latest_ms, known_ms = max(before[0], generated_at_ms), max(before[1], until_ms)
+            self.left_out[merchant_id] = latest_ms, known_ms
+            for name in self.services:
+                if name[0] == merchant_id:
+                    self.services[name] = max(self.services[name], until_ms)
+        return [Scope(merchant_id) for merchant_id in closed]
+
+    def _newest_ms(self, day: Day) -> int:
+        """Return when the latest feed was made that says what there is on a day."""
+        if not self.knows(day[0]):
+            return self.complete_ms
+        return max(self.days.get(day, 0), self.left_out.get(day[0], (0, 0))[0])
 
     def replace(
         self,
@@ -79,7 +116,7 @@ class ReferenceInventory:
                 scope.meets(day[1] * DAY_MS // 1000, (day[1] + 1) * DAY_MS // 1000)
                 for scope in of_day
             )
-            is_newer = self.days.get(day, 0) <= generated_at_ms
+            is_newer = self._newest_ms(day) <= generated_at_ms
             if is_spoken_of and is_newer and self.end_of(day) > store.now_ms:
                 only_lowers = day[0] in only_lower
                 if not only_lowers:

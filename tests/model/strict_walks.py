@@ -3,8 +3,9 @@
 from hypothesis import strategies as st
 from tests.backends import full_key, soon
 from tests.model.walks import ELSEWHERE, HERE, SLOTS, Draw, FakeWalk, Key, RealWalk, Walk
-from tests.reference_inventory import ReferenceInventory, day_of
+from tests.reference_inventory import DAY_MS, ReferenceInventory, day_of
 
+from leasehold.model.ids import decode_id
 from leasehold.model.inventory import Availability, FeedItem, Scope
 from leasehold.model.lease import CreateLease
 from leasehold.store import keys
@@ -18,6 +19,8 @@ class StrictWalk(Walk):
     is_strict = True
     steps = (*Walk.steps, "feed", "lease", "book")
     feed_age_ms: tuple[int, ...] = (0, 0, 0, 0, 1, 1_000, 30_000)
+    has_complete_feeds = False
+    """Whether feeds may close merchants of the store that they do not list."""
 
     def start(self) -> None:
         """Begin with a feed in which one merchant is missing."""
@@ -38,7 +41,9 @@ class StrictWalk(Walk):
             )
         limits = draw(st.sampled_from(((), ("soon",), ("later",), ("soon", "later", "elsewhere"))))
         only_lower = set(draw(st.sampled_from(((), (), (), (HERE,), (HERE, ELSEWHERE)))))
-        self.load(listed, limits, draw(st.sampled_from(self.feed_age_ms)), only_lower)
+        age_ms = draw(st.sampled_from(self.feed_age_ms))
+        is_complete = self.has_complete_feeds and not limits and draw(st.booleans())
+        self.load(listed, limits, age_ms, only_lower, is_complete=is_complete)
 
     def load(
         self,
@@ -46,6 +51,8 @@ class StrictWalk(Walk):
         limits: tuple[str, ...],
         age_ms: int,
         only_lower: set[str],
+        *,
+        is_complete: bool = False,
     ) -> None:
         """Load slots, complete for the starts of some, or for their merchants."""
         slots = {name: self.slot(name) for name in SLOTS}
@@ -65,10 +72,21 @@ class StrictWalk(Walk):
         generated_at_ms = self.reference.now_ms - age_ms
         staged = self.run(self.inventory.stage(items, lambda _: None))
         staged.only_lower = only_lower
+        reference = self.reference.inventory
+        assert reference
+        self.reference.forget_what_has_ended()
+        if is_complete:
+            self.run(self.inventory.leave_out(staged, generated_at_ms, 1, lambda *_: None))
+            days = [day_of(slots[name]) for name, *_ in listed]
+            until_ms = max(map(reference.end_of, [*days, ("", generated_at_ms // DAY_MS)]))
+            named = {scope.merchant_id for scope in scopes} | only_lower
+            names = self.run(self.backend.redis.keys("stage:*"))
+            on_their_way = {decode_id(name[len("stage:{") :].partition("}")[0]) for name in names}
+            items += reference.leave_out(named, on_their_way, generated_at_ms, until_ms)
+            self.count("complete feed")
         self.run(self.inventory.commit(staged, generated_at_ms, lambda *_: None))
         self.reference.forget_what_has_ended()
-        assert self.reference.inventory
-        self.reference.inventory.replace(self.reference, items, generated_at_ms, only_lower)
+        reference.replace(self.reference, items, generated_at_ms, only_lower)
         self.count("feed")
         if self.was_slow():
             self.tally["started over"] += 1
@@ -87,7 +105,8 @@ class StrictWalk(Walk):
         for day, fields in spots.items():
             key = keys.spots_prefix(day[0]) + keys.start_text(day[1] * 86_400).partition("T")[0]
             found[key] = (fields, inventory.end_of(day))
-        for merchant_id in {merchant_id for merchant_id, _ in inventory.days}:
+        known = {merchant_id for merchant_id, _ in inventory.days} | inventory.left_out.keys()
+        for merchant_id in known:
             ends = {day: inventory.end_of(day) for day in inventory.days if day[0] == merchant_id}
             days = {
                 f"day:{keys.start_text(day[1] * 86_400).partition('T')[0]}": (
@@ -100,8 +119,12 @@ class StrictWalk(Walk):
                 for (of, service), end in inventory.services.items()
                 if of == merchant_id
             }
-            fields = {"v": "1", **days, **services}
-            found[keys.inventory_key(merchant_id)] = (fields, max(ends.values()))
+            fields, all_ends = {"v": "1", **days, **services}, [*ends.values()]
+            if merchant_id in inventory.left_out:
+                left_out_ms, until_ms = inventory.left_out[merchant_id]
+                fields["left_out"] = str(left_out_ms)
+                all_ends.append(until_ms)
+            found[keys.inventory_key(merchant_id)] = (fields, max(all_ends))
         return found
 
     def check_full(self, key: str, ends_at_ms: int) -> None:
@@ -151,6 +174,7 @@ class StrictFakeWalk(StrictWalk, FakeWalk):
     """On fakeredis, at any instant."""
 
     steps = (*StrictWalk.steps, "care", "crowd")
+    has_complete_feeds = True
 
 
 class StrictRealWalk(StrictWalk, RealWalk):
