@@ -149,9 +149,10 @@ class StrictWalk(Walk):
         taken = sum((slot, number) in self.reference.owners for number in range(1, highest + 1))
         for number in range(spots - taken):
             asked_ms = self.reference.now_ms + for_ms + number
-            command = CreateLease(slot, f"crowd {self.taken} {number}", asked_ms)
-            for side in self.sides:
-                assert self.run(side.create_lease(command, soon())).expires_at_ms == asked_ms
+            reference = f"crowd {self.taken} {number}"
+            command = CreateLease(slot, reference, asked_ms, f"at {reference}")
+            expected, found = (self.run(it.create_lease(command, soon())) for it in self.sides)
+            assert found == expected
         self.hold(slot, f"crowd {self.taken}", for_ms)
 
     def instants(self) -> set[int]:
