@@ -9,6 +9,8 @@ from leasehold.store import rights
 DEPLOYMENT = ACCESS_LIST.parents[2] / "docs" / "deployment.md"
 PERSONAL = "booking"
 """The family of keys that hold personal data, which the person on call may not read."""
+OF_THE_RELEASE_BEFORE = ["+hgetall", "+hkeys"]
+"""What processes of 0.1.0 ask, which run beside newer ones while a release is rolled out."""
 
 
 def made(text: str) -> str:
@@ -17,7 +19,7 @@ def made(text: str) -> str:
     service = rights.rules(wanted) + [f"+{name}" for name in rights.OF_THE_LINK]
     keys = [rule for rule in service if rule.startswith("~")]
     may_be_read = [key for key in keys if key not in rights.patterns(PERSONAL)]
-    commands = [rule for rule in service if rule.startswith("+")]
+    commands = [rule for rule in service if rule.startswith("+")] + OF_THE_RELEASE_BEFORE
     text = re.sub(
         r"^(user leasehold on #\S+ resetkeys ).*$",
         lambda line: f"{line[1]}{' '.join(keys)} resetchannels -@all {' '.join(commands)}",
