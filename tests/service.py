@@ -12,6 +12,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -147,8 +148,9 @@ def run(
     )
 
 
+@cache
 def in_a_hundred_days() -> str:
-    """Return a day that is always ahead, as it is typed."""
+    """Return a day that is always ahead, as it is typed; the same one also after midnight."""
     return f"{datetime.now(UTC) + timedelta(days=100):%Y-%m-%d}"
 
 

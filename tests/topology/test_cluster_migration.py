@@ -34,8 +34,10 @@ from leasehold.store import keys, scripts
 Dump = dict[str, Any]
 Found = TypeVar("Found")
 HOUR_S = 3600
-TOMORROW_S = int(time.time()) // 3600 * 3600 + 86_400
-UNTIL_MS = (TOMORROW_S - 80_000) * 1000
+DAY_S = 24 * HOUR_S
+# A morning: every slot of a scene is on one UTC day, at whatever hour the tests run.
+MORNING_S = (int(time.time()) // DAY_S + 2) * DAY_S + 8 * HOUR_S
+UNTIL_MS = (int(time.time()) + 2 * HOUR_S) * 1000
 MIGRATING = StoreTrouble.MIGRATING.value
 LATE = "late"
 """The call was given up: it waited for its slot, or its answer was on its way."""
@@ -174,8 +176,8 @@ OPERATIONS: dict[str, Callable[[Scene, Deadline], Awaitable[str]]] = {
 
 async def set_scene(backend: Backend, merchant: str, *, is_consumed: bool = False) -> Scene:
     """Make a merchant's records afresh, the same for every merchant; the lease may be consumed."""
-    slot = await backend.slot(merchant_id=merchant, start_s=TOMORROW_S)
-    narrow, free = (replace(slot, start_s=TOMORROW_S + n * HOUR_S) for n in (1, 2))
+    slot = await backend.slot(merchant_id=merchant, start_s=MORNING_S)
+    narrow, free = (replace(slot, start_s=MORNING_S + n * HOUR_S) for n in (1, 2))
     spots = [Availability("", it, n, n) for it, n in ((slot, 3), (narrow, 1), (free, 1))]
     inventory = backend.inventory()
     staged = await inventory.stage([Scope(merchant), *spots], lambda _: None)
