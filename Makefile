@@ -9,6 +9,8 @@ OUT ?= service
 # Most tests wait for servers of their own, so files of them run side by side, in the order of tests/conftest.py:
 # three at a time keep two cores busy.
 AT_ONCE := -n 3 --dist loadfile --no-loadscope-reorder
+# The last half hour before a leap day, in UTC; in Berlin that day has begun.
+AT ?= 2028-02-28T23:30:00Z
 PROTOS := $(patsubst protos/%,%,$(wildcard protos/ext/*/*/*/*/*.proto protos/leasehold/*/*.proto))
 
 .DEFAULT_GOAL := help
@@ -28,6 +30,10 @@ test: $(VENV)/.dev lint ## set up, check and test (some minutes)
 .PHONY: test-long
 test-long: $(VENV)/.dev ## the tests that take longer (half an hour)
 	$(BIN)/python -m pytest -m long -n 2 --dist loadfile --no-loadscope-reorder
+
+.PHONY: test-at
+test-at: $(VENV)/.dev ## the tests under another wall clock: make test-at AT=2028-02-28T23:30:00Z
+	TZ=Europe/Berlin $(BIN)/python -m tests.shifted_clock $(AT) $(BIN)/python -m pytest $(AT_ONCE)
 
 .PHONY: torture
 torture: $(VENV)/.dev ## break stores under load for 30 minutes, and judge every answer (docs/guarantees.md)
