@@ -24,7 +24,7 @@ async def trouble_at(link: Link, merchant: str) -> StoreTrouble | None:
     """Return what is the matter with the shard of a merchant."""
     key = keys.inventory_key(merchant)
     try:
-        await link.read("HGETALL", key, deadline=Deadline.within(2, None))
+        await link.read("HLEN", key, deadline=Deadline.within(2, None))
     except StoreUnavailableError as error:
         return error.trouble
     return None
