@@ -18,6 +18,7 @@ from typing import Any
 
 import grpc
 import pytest
+from tests.commands import run_command
 from tests.servers import check_ttls, poll
 
 from leasehold.generated.ext.maps.booking.partner.v2 import booking_service_pb2 as pb
@@ -136,16 +137,8 @@ def run(
     told: str | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run one command of the command line to its end; ``told`` is its standard input."""
-    return subprocess.run(
-        [sys.executable, "-m", "leasehold", *arguments],
-        env={**environment(**(settings or {})), "COLUMNS": "200", **(extra or {})},
-        cwd=cwd,
-        input=told,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    given = {**environment(**(settings or {})), "COLUMNS": "200", **(extra or {})}
+    return run_command(arguments, given, cwd, told)
 
 
 @cache

@@ -1,0 +1,94 @@
+"""Commands of the installed program, each in a process of its own that a warm server forks.
+
+A command spends most of its time on loading libraries. The server has loaded them, and nothing
+of ours: a command loads that afresh, with the environment that the test gives.
+"""
+
+import atexit
+import multiprocessing
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+_LIBRARIES = (
+    "cryptography.x509",
+    "google.protobuf.json_format",
+    "google.rpc.error_details_pb2",
+    "grpc.aio",
+    "grpc_health.v1.health_pb2_grpc",
+    "grpc_reflection.v1alpha.reflection",
+    "grpc_status.rpc_status",
+    "aiohttp.web",
+    "ijson",
+    "orjson",
+    "pytest",
+    "pydantic_settings",
+    "redis.asyncio.cluster",
+    "redis.asyncio.sentinel",
+    "rich.progress",
+    "rich.table",
+    "structlog",
+    "typer",
+    "uvloop",
+)
+_server = multiprocessing.get_context("forkserver")
+_server.set_forkserver_preload([*_LIBRARIES])
+
+
+def run_command(
+    arguments: tuple[str, ...], environment: Mapping[str, str], cwd: Path | None, told: str | None
+) -> subprocess.CompletedProcess[str]:
+    """Run one command to its end; ``told`` is its standard input. Fails after a minute."""
+    with tempfile.TemporaryDirectory() as folder:
+        streams = [Path(folder) / name for name in ("in", "out", "err")]
+        streams[0].write_text(told or "")
+        process = _server.Process(
+            target=_command, args=(arguments, dict(environment), cwd, *map(str, streams))
+        )
+        process.start()
+        process.join(60)
+        if process.exitcode is None:
+            process.kill()
+            process.join()
+            raise subprocess.TimeoutExpired(arguments, 60)
+        printed = [stream.read_text() if stream.exists() else "" for stream in streams[1:]]
+        return subprocess.CompletedProcess(arguments, process.exitcode, *printed)
+
+
+def _command(
+    arguments: tuple[str, ...],
+    environment: Mapping[str, str],
+    cwd: Path | None,
+    told: str,
+    out: str,
+    err: str,
+) -> None:
+    """Become the command."""
+    os.environ.clear()
+    os.environ.update(environment)
+    for number, (path, flags) in enumerate(
+        ((told, os.O_RDONLY), (out, os.O_WRONLY | os.O_CREAT), (err, os.O_WRONLY | os.O_CREAT))
+    ):
+        opened = os.open(path, flags)
+        os.dup2(opened, number)
+        os.close(opened)
+    sys.stdin, sys.stdout, sys.stderr = (
+        open(number, mode, encoding="utf-8", closefd=False)  # noqa: SIM115 - descriptors
+        for number, mode in ((0, "r"), (1, "w"), (2, "w"))
+    )
+    if cwd:
+        os.chdir(cwd)
+    sys.argv = ["leasehold", *arguments]
+
+    from leasehold.cli.app import main  # noqa: PLC0415 - loaded in the environment of the command
+
+    try:
+        main()
+    finally:
+        # What multiprocessing leaves out at the end of a process: the log writes its last lines.
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
