@@ -105,6 +105,7 @@ def ask(service: Service, method: Any, request: Any) -> Any:
         )(request, timeout=10)
 
 
+@pytest.mark.long
 @pytest.mark.skipif("FAKETIME" in os.environ, reason="Go asks the kernel for the time")
 def test_go_example_holds_and_books_by_mutual_tls(valkey: RedisServer, tmp_path: Path) -> None:
     """The document's protoc makes the code, Go compiles the program, and it books a slot."""

@@ -41,6 +41,7 @@ def test_envoy_configuration_is_valid(at_home: House, tmp_path: Path) -> None:
     assert "[warning]" not in checked.stderr
 
 
+@pytest.mark.long
 def test_envoy_cuts_off_whoever_does_not_finish_the_handshake(
     at_home: House, valkey: RedisServer, tmp_path: Path
 ) -> None:
@@ -59,6 +60,7 @@ def test_envoy_cuts_off_whoever_does_not_finish_the_handshake(
             assert 5 < time.monotonic() - began_at_s < 20
 
 
+@pytest.mark.long
 async def test_rolling_restart_behind_envoy_loses_no_call(
     at_home: House, valkey: RedisServer, tmp_path: Path
 ) -> None:

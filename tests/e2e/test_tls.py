@@ -140,6 +140,7 @@ class Files:
         yield "missing", self.key_file.unlink
 
 
+@pytest.mark.long
 def test_certificates_change_while_serving_and_the_last_good_one_stays(
     at_home: House, valkey: RedisServer, tmp_path: Path
 ) -> None:

@@ -29,7 +29,7 @@ LOST = pb.BookingFailure.SLOT_UNAVAILABLE
 @pytest.mark.parametrize(
     "rounds",
     [
-        pytest.param(40, id="short"),
+        pytest.param(15, id="short"),
         pytest.param(1000, id="long", marks=[pytest.mark.long, pytest.mark.timeout(1200)]),
     ],
 )
@@ -120,7 +120,7 @@ async def race_to_book(
 @pytest.mark.parametrize(
     "rounds",
     [
-        pytest.param(10, id="short"),
+        pytest.param(4, id="short"),
         pytest.param(300, id="long", marks=[pytest.mark.long, pytest.mark.timeout(1200)]),
     ],
 )

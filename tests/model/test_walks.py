@@ -54,7 +54,7 @@ def sizes(short: int, long: int) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("walks", [pytest.param(short, id="short"), many])
 
 
-@sizes(30, 1200)
+@sizes(12, 1200)
 def test_walks_on_the_fake_agree_with_the_reference(walks: int, walk_seed: int) -> None:
     """Whatever is asked at whatever instant, both agree; the long run meets every answer."""
     tally = Tally()
@@ -65,7 +65,7 @@ def test_walks_on_the_fake_agree_with_the_reference(walks: int, walk_seed: int) 
         assert tally.keys() >= OPEN_ANSWERS
 
 
-@sizes(20, 600)
+@sizes(8, 600)
 def test_walks_with_feeds_on_the_fake_agree_with_the_reference(walks: int, walk_seed: int) -> None:
     """With capacities that rise and fall and slots that come and go, both agree as well."""
     tally = Tally()
@@ -76,7 +76,7 @@ def test_walks_with_feeds_on_the_fake_agree_with_the_reference(walks: int, walk_
         assert tally.keys() >= OPEN_ANSWERS | INVENTORY_ANSWERS
 
 
-@sizes(20, 300)
+@sizes(6, 300)
 @pytest.mark.parametrize("make", [EventFakeWalk, EventStrictFakeWalk])
 def test_walks_played_back_from_their_events_say_what_the_reference_says(
     make: Callable[[Tally], Walk], walks: int, walk_seed: int
@@ -92,7 +92,7 @@ def test_walks_played_back_from_their_events_say_what_the_reference_says(
 
 
 @pytest.mark.parametrize("name", REAL_SERVERS)
-@sizes(4, 100)
+@sizes(2, 100)
 @pytest.mark.parametrize("make", [RealWalk, StrictRealWalk, EventRealWalk])
 def test_walks_on_a_server_agree_with_the_reference(
     make: Callable[[RedisServer, Tally], Walk], name: str, walks: int, walk_seed: int

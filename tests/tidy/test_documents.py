@@ -1,13 +1,13 @@
 import re
 import shlex
 import subprocess
-import sys
 from dataclasses import fields
 from functools import cache
 from pathlib import Path
 
 import pytest
 from pydantic_settings import BaseSettings
+from tests.service import run
 
 from leasehold import settings as settings_module
 from leasehold.client_settings import ClientSettings
@@ -96,12 +96,9 @@ def test_links_lead_somewhere(document: str) -> None:
 @cache
 def help_of(*command: str) -> str:
     """Return what a command says of itself; fail if there is none."""
-    return subprocess.run(
-        [sys.executable, "-m", "leasehold", *command, "--help"],
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout
+    shown = run(*command, "--help")
+    assert shown.returncode == 0, shown.stderr
+    return shown.stdout
 
 
 def test_commands_of_the_documents_exist() -> None:

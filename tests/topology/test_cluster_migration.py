@@ -172,6 +172,8 @@ OPERATIONS: dict[str, Callable[[Scene, Deadline], Awaitable[str]]] = {
     "1 day": Scene.commit_inventory,
 }
 """What each answers when nothing moves, up to a colon."""
+EVENTFUL_AT_ONCE = ("created", "updated", "listed")
+"""Those that are tried with events in every run; the others in the long one."""
 
 
 async def set_scene(backend: Backend, merchant: str, *, is_consumed: bool = False) -> Scene:
@@ -245,7 +247,12 @@ def ask_there(node: RedisServer, *words: str) -> Any:
     ("answer", "terms"),
     [
         *((it, TERMS) for it in OPERATIONS if it != "listed"),
-        *((it, EVENTFUL) for it in OPERATIONS if it != "forgotten"),
+        *((it, EVENTFUL) for it in EVENTFUL_AT_ONCE),
+        *(
+            pytest.param(it, EVENTFUL, marks=pytest.mark.long)
+            for it in OPERATIONS
+            if it not in {"forgotten", *EVENTFUL_AT_ONCE}
+        ),
     ],
     ids=lambda it: it if isinstance(it, str) else "events" if it.max_events else "",
 )

@@ -60,6 +60,7 @@ async def test_sentinel_names_the_primary(group: Replicated, link: Link) -> None
     assert list(await link.read_everywhere("PING", deadline=soon())) == [group.service]
 
 
+@pytest.mark.long
 async def test_sentinel_failover_is_followed_however_it_comes(
     group: Replicated, link: Link
 ) -> None:

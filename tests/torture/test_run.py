@@ -32,7 +32,9 @@ def seed() -> int:
     return chosen
 
 
-@pytest.mark.parametrize("case", KEPT, ids=str)
+@pytest.mark.parametrize(
+    "case", [KEPT[0], *(pytest.param(it, marks=pytest.mark.long) for it in KEPT[1:])], ids=str
+)
 async def test_torture_of_a_safe_setting_finds_nothing(case: Case, seed: int) -> None:
     """Whatever fails, nothing acknowledged is lost where the setting promises that."""
     if case.missing:
@@ -45,6 +47,7 @@ async def test_torture_of_a_safe_setting_finds_nothing(case: Case, seed: int) ->
     assert result.faults
 
 
+@pytest.mark.long
 async def test_torture_of_a_setting_that_loses_grants_is_seen(seed: int) -> None:
     """A primary that grants while it is cut off loses that, and the checker tells."""
     planned = iter([Fault(faults.Kind.CUT_OFF, after_s=1, lasts_s=4, which=0)])
