@@ -79,7 +79,7 @@ def _find(name: str) -> Path | None:
     if name == "redis7":
         system = shutil.which("redis-server", path="/usr/bin:/usr/local/bin:/opt/homebrew/bin")
         return Path(system) if system else None
-    if name in {"prometheus", "promtool"}:
+    if name in {"prometheus", "promtool", "faketime"}:
         system = shutil.which(name)
         return Path(system) if system else None
     if name == "valkey9":

@@ -19,6 +19,8 @@ def environment(time: str) -> dict[str, str]:
     Raises SystemExit where libfaketime or the malloc of the C library is missing.
     """
     offset_s = datetime.fromisoformat(time).timestamp() - datetime.now().astimezone().timestamp()
+    # The clock may have been shifted already.
+    offset_s += float(os.environ.get("FAKETIME", "0s").removesuffix("s"))
     # jemalloc of redis-server asks for the time while libfaketime allocates its first memory, and
     # both wait for ever. With the C library's own malloc in front of it, it is never asked.
     preloaded = (_library("faketime/libfaketimeMT.so.1"), _library("libc_malloc_debug.so.0"))
@@ -27,7 +29,7 @@ def environment(time: str) -> dict[str, str]:
         "FAKETIME": f"{offset_s:+.3f}s",
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
         "LD_PRELOAD": ":".join(preloaded),
-        "PYTHONPATH": str(HERE),
+        "PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parents[1])]),
     }
 
 
