@@ -1,3 +1,3 @@
 """Leasehold: appointment slots held in Redis for a few minutes, and booked exactly once."""
 
-__version__ = "0.1.0"
+__version__ = "0.1.1"
