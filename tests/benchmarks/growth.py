@@ -13,7 +13,7 @@ from tests.benchmarks.processes import BenchError
 from tests.benchmarks.results import Filled
 from tests.benchmarks.subjects import Bench, Entry, Subject
 from tests.clusters import Cluster, cluster
-from tests.servers import RedisServer
+from tests.servers import TESTER, RedisServer
 from tests.service import Service, serving
 
 from leasehold.model.lease import LeaseTerms
@@ -85,6 +85,9 @@ def fill(store: RedisServer, count: int, tell: Tell, ends_at_s: int | None = Non
     else:
         commands = FillCommands(Leases(bodies.first_start_s(), ends_at_s), 0)
     with socket.create_connection(("127.0.0.1", store.port)) as connection:
+        if store.has_users:
+            connection.sendall(f"AUTH {TESTER} {TESTER}\r\n".encode())
+            assert connection.recv(16) == b"+OK\r\n"
         for start in range(0, count, _CHUNK):
             numbers = range(start, min(start + _CHUNK, count))
             connection.sendall(b"".join(map(commands.command, numbers)))
