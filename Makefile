@@ -7,8 +7,8 @@ BIN := $(VENV)/bin
 LOCK_FLAGS := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet
 OUT ?= service
 # Most tests wait for servers of their own, so files of them run side by side, in the order of tests/conftest.py:
-# three at a time keep two cores busy.
-AT_ONCE := -n 3 --dist loadfile --no-loadscope-reorder
+# five at a time keep two cores busy.
+AT_ONCE := -n 5 --dist loadfile --no-loadscope-reorder
 # The last half hour before a leap day, in UTC; in Berlin that day has begun.
 AT ?= 2028-02-28T23:30:00Z
 PROTOS := $(patsubst protos/%,%,$(wildcard protos/ext/*/*/*/*/*.proto protos/leasehold/*/*.proto))
@@ -29,7 +29,7 @@ test: $(VENV)/.dev lint ## set up, check and test (some minutes)
 
 .PHONY: test-long
 test-long: $(VENV)/.dev ## the tests that take longer (half an hour)
-	$(BIN)/python -m pytest -m long -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -m long $(AT_ONCE)
 
 .PHONY: test-at
 test-at: $(VENV)/.dev ## the tests under another wall clock: make test-at AT=2028-02-28T23:30:00Z

@@ -257,7 +257,7 @@ def ask_there(node: RedisServer, *words: str) -> Any:
     ids=lambda it: it if isinstance(it, str) else "events" if it.max_events else "",
 )
 @pytest.mark.parametrize(
-    "times", [1, pytest.param(6, marks=[pytest.mark.long, pytest.mark.timeout(600)])]
+    "times", [1, pytest.param(2, marks=[pytest.mark.long, pytest.mark.timeout(600)])]
 )
 async def test_cluster_slot_on_the_move_never_lets_a_script_write_half(
     backend: Backend,
