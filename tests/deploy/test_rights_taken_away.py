@@ -91,7 +91,8 @@ def goes_on(call: str, rule: str) -> bool:
     """
     move, index = (scripts.load(it).header.rights for it in ("update_booking", "index_booking"))
     of_index = {f"+{right.command.lower()}" for right in index}
-    of_index -= {f"+{right.command.lower()}" for right in move}
+    # A move asks for the PTTL of spots only where a slot has many of them.
+    of_index -= {f"+{right.command.lower()}" for right in move} - {"+pttl"}
     is_of_index = rule in of_index or "~bookings-of:" in rule
     return call == "forget_user" or (call == "update_booking" and is_of_index)
 
