@@ -48,6 +48,7 @@
 --@include read_spots
 --@include read_owners
 --@include find_unknown
+--@include is_booked_by
 
 local booking_key = KEYS[1]
 local lease_key = KEYS[2]
@@ -113,7 +114,7 @@ if not leased_spot or highest > 1 then
       free_spot = free_spot or number
     else
       occupied = occupied + 1
-      if user ~= 'nobody' and owner:match('^booking %w+ (%w+)$') == user then
+      if is_booked_by(owner, user) then
         return {'already_booked_by_user'}
       end
     end

@@ -23,13 +23,15 @@
 --   already_cancelled                                it is cancelled, and something else is wanted
 --   not_cancellable                                  it is a no-show, and cannot be cancelled
 --   unchanged  api original booking_status slot user taken_at_ms  it is as wanted already
+--   already_booked_by_user                           the same user has a standing booking of the new slot, on whichever spot
 --   start_too_soon                                   the new slot has begun, or begins within min_lease_ms
 --   start_too_far                                    the new slot begins after more than max_advance_ms
 --   slot_unavailable                                 the new slot is not in the inventory, or has no free spot
 --   updated    api original booking_status slot user taken_at_ms  it is as wanted now; the slot since that moment
--- Keeps: the new spot is taken and the old one freed in one step; a cancelled booking stays cancelled.
+-- Keeps: the new spot is taken and the old one freed in one step; a cancelled booking stays cancelled; a user has one spot
+-- of a slot at most.
 -- Cost: constant for slots with one spot: at most six reads, and seven writes of four keys. A move to a slot with N
--- spots finds a free one as create_lease does.
+-- spots is one MGET of N keys, because a user has one spot of a slot at most; where no user is named, as in create_lease.
 -- Rights: TIME; HMGET HSET PEXPIREAT booking; EXISTS PEXPIREAT lease; GET MGET EXISTS PTTL SET DEL slot; HGET spots; EXISTS SET DEL full;
 --   XLEN XADD PEXPIRE events; ZCARD PEXPIRE expiring.
 -- Promises: unchanged, updated.
@@ -39,6 +41,8 @@
 --@include format_ms
 --@include require_rights
 --@include read_spots
+--@include read_owners
+--@include is_booked_by
 --@include find_free_spot
 --@include find_known_full
 --@include full_key_of
@@ -112,16 +116,21 @@ local is_owner = redis.call('GET', spot_key) == owner
 local frees = is_owner and (moves or wanted_status == 'canceled')
 local new_spot_stem, new_spot = slot_prefix .. new_slot .. '#', nil
 if moves then
+  local spots, highest = read_spots(spots_prefix, new_slot)
+  local owners = user ~= 'nobody' and read_owners(new_spot_stem, highest) or nil
+  for number = 1, owners and highest or 0 do
+    if is_booked_by(owners[number], user) then
+      return {'already_booked_by_user'}
+    end
+  end
   if start_ms < now + min_lease_ms then
     return {'start_too_soon'}
   elseif start_ms > now + max_advance_ms then
     return {'start_too_far'}
   end
-  local spots, highest = read_spots(spots_prefix, new_slot)
-  local owners
   if spots then
     local new_full_key = full_key_of(slot_prefix, new_slot)
-    new_spot, owners = find_free_spot(new_spot_stem, new_full_key, spots, highest, booking_suffix)
+    new_spot, owners = find_free_spot(new_spot_stem, new_full_key, spots, highest, booking_suffix, owners)
     if owners then
       note_full(new_full_key, new_spot_stem, owners, now)
     end

@@ -191,6 +191,8 @@ class ReferenceStore:
         if new_slot == made.current_slot and new_status in (None, made.status):
             return UpdateBookingOutcome(status.UNCHANGED, made.record())
         if new_slot != made.current_slot:
+            if self._has_booked(made.command, new_slot):
+                return UpdateBookingOutcome(status.ALREADY_BOOKED_BY_USER)
             if self._starts_too_soon(new_slot):
                 return UpdateBookingOutcome(status.START_TOO_SOON)
             if self._starts_too_far(new_slot):

@@ -161,11 +161,13 @@ async def test_order_of_judgement_of_create_booking_directly(backend: Backend) -
 
 
 async def test_order_of_judgement_of_update_booking(backend: Backend) -> None:
-    """Unknown booking, its state, no change, slot start, free spot."""
+    """Unknown booking, its state, no change, same user, slot start, free spot."""
     status, slot = UpdateBookingStatus, await backend.slot()
     taken = replace(slot, start_s=slot.start_s + HOUR_S)
     move: Any = {"start_s": taken.start_s}
+    own, has_it = replace(slot, start_s=slot.start_s - HOUR_S), status.ALREADY_BOOKED_BY_USER
     await book(backend, slot)
+    await book(backend, own, token="token-2")
     await lease(backend, taken)
 
     for terms, refused in (
@@ -177,6 +179,7 @@ async def test_order_of_judgement_of_update_booking(backend: Backend) -> None:
         same = await update(backend, terms=terms, start_s=slot.start_s)
         assert same is status.UNCHANGED
         assert await update(backend, terms=terms, **move) is refused
+        assert await update(backend, terms=terms, start_s=own.start_s) is has_it
     await update(backend, status=BookingStatus.NO_SHOW)
     for terms in (TOO_SOON, TOO_FAR, TERMS):
         assert await update(backend, terms=terms, status=CANCELED, **move) is status.NOT_CANCELLABLE

@@ -116,6 +116,7 @@ class UpdateBookingStatus(StrEnum):
     ALREADY_CANCELLED = "already_cancelled"
     NOT_CANCELLABLE = "not_cancellable"
     UNCHANGED = "unchanged"
+    ALREADY_BOOKED_BY_USER = "already_booked_by_user"
     START_TOO_SOON = "start_too_soon"
     START_TOO_FAR = "start_too_far"
     SLOT_UNAVAILABLE = "slot_unavailable"

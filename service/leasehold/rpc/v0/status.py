@@ -100,6 +100,12 @@ UPDATE_BOOKING: Table = {
     UpdateBookingStatus.NOT_CANCELLABLE: _fault(
         "BOOKING_NOT_CANCELLABLE", "booking.status", "cannot be cancelled: it is a no-show"
     ),
+    UpdateBookingStatus.ALREADY_BOOKED_BY_USER: partial(
+        RefusalError,
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        "ALREADY_BOOKED",
+        "The user has a booking of this slot.",
+    ),
     UpdateBookingStatus.START_TOO_SOON: _TAKEN,
     UpdateBookingStatus.SLOT_UNAVAILABLE: _TAKEN,
     UpdateBookingStatus.START_TOO_FAR: _fault(

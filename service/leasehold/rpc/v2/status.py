@@ -133,6 +133,7 @@ UPDATE_BOOKING: Table = {
     UpdateBookingStatus.NOT_CANCELLABLE: _refusal(
         pb.BookingFailure.BOOKING_NOT_CANCELLABLE, "The booking is a no-show."
     ),
+    UpdateBookingStatus.ALREADY_BOOKED_BY_USER: _HAS_IT,
     UpdateBookingStatus.START_TOO_SOON: _BEGUN,
     UpdateBookingStatus.SLOT_UNAVAILABLE: _TAKEN,
     UpdateBookingStatus.START_TOO_FAR: Fault(
