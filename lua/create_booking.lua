@@ -33,7 +33,7 @@
 --   merchant_unknown                  the inventory does not know the merchant
 --   service_unknown                   the inventory does not know this service of the merchant
 --   slot_unavailable                  the slot is not in the inventory, or all its spots are held or booked
---   created                 slot           a spot is booked
+--   created                 slot taken_at_ms  a spot is booked, since that moment
 -- Keeps: a spot has one owner; a lease becomes at most one booking; a token makes at most one booking.
 -- Cost: constant for a slot with one spot: at most five reads, and six writes of three keys. With N spots one MGET of N
 -- keys, because a user has one spot of a slot at most.
@@ -178,4 +178,4 @@ if events ~= '' then
   note_event(events, 'booking_created', {'booking', booking_suffix, 'spot', spot_name})
   keep_events(events)
 end
-return {'created', slot}
+return {'created', slot, now}

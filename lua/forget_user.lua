@@ -7,10 +7,10 @@
 -- ARGV[5]  slot_prefix     string   what precedes the slot in the slot keys of this merchant
 -- ARGV[6]  lease_prefix    string   what precedes the suffix in the lease keys of this merchant
 -- Returns {status, ...} in order of precedence:
---   booking_unknown  no such booking is remembered
---   replayed         it tells nothing already
---   changed          it is not what was read
---   forgotten        it tells nothing from now on
+--   booking_unknown               no such booking is remembered
+--   replayed         taken_at_ms  it tells nothing already; it has its slot since that moment
+--   changed                       it is not what was read
+--   forgotten        taken_at_ms  it tells nothing from now on; likewise
 -- Keeps: the spot stays booked until the moment that it was, and the booking can be changed as before.
 -- Cost: constant: three reads, and four writes of three keys.
 -- Rights: HMGET HDEL HSET booking; GET SET slot; EXISTS HSET lease.
@@ -27,12 +27,13 @@ local anonymous = ARGV[4]
 local slot_prefix = ARGV[5]
 local lease_prefix = ARGV[6]
 
-local record = redis.call('HMGET', booking_key, 'user', 'original', 'current_slot', 'spot', 'lease')
+local record = redis.call('HMGET', booking_key, 'user', 'original', 'current_slot', 'spot', 'lease', 'taken_at_ms')
 local found_user, found, slot, spot, lease = record[1], record[2], record[3], record[4], record[5]
+local taken_at_ms = tonumber(record[6]) or 0
 if not found_user then
   return {'booking_unknown'}
 elseif found_user == 'nobody' and found == anonymous then
-  return {'replayed'}
+  return {'replayed', taken_at_ms}
 elseif found_user ~= user or found ~= original then
   return {'changed'}
 end
@@ -60,4 +61,4 @@ end
 if is_leased then
   redis.call('HSET', lease_key, 'reference', '')
 end
-return {'forgotten'}
+return {'forgotten', taken_at_ms}

@@ -4,13 +4,14 @@
 -- ARGV[1]  booking_id   string   as on the wire
 -- ARGV[2]  start_s      integer  the start of the slot that it has, epoch seconds
 -- ARGV[3]  ends_at_ms   integer  when its record ends, epoch ms
--- ARGV[4]  taken_at_ms  integer  since when it has that slot, epoch ms; 0 since it was made
--- ARGV[5]  keep_ms      integer  longer than any call can take
+-- ARGV[4]  taken_at_ms  integer  since when it has that slot, epoch ms
+-- ARGV[5]  keep_ms      integer  longer than any call can take; 0 where the booking was just made, and has not moved
 -- Returns {status, ...} in order of precedence:
 --   not_needed  its record has ended
---   overtaken   a later move is indexed already
+--   overtaken   a later move is indexed already, or the booking is this user's no more
 --   indexed     the booking is named
--- Keeps: the index ends with the last booking that it names; of two moves the later one counts, in whichever order they come.
+-- Keeps: the index ends with the last booking that it names; of two moves the later one counts, in whichever order they come;
+-- what is forgotten stays so, also for a call that was answered before.
 -- Cost: O(log n) in the bookings of one user; at most seven commands.
 -- Rights: TIME; ZSCORE PTTL ZADD PEXPIREAT PEXPIRE bookings-of.
 -- Promises: overtaken, indexed.
@@ -26,7 +27,7 @@ local booking_id = ARGV[1]
 local start_s = ARGV[2]
 local ends_at_ms = tonumber(ARGV[3])
 local taken_at_ms = tonumber(ARGV[4])
-local keep_ms = ARGV[5]
+local keep_ms = tonumber(ARGV[5])
 
 local now = now_ms()
 -- A past PEXPIREAT would delete the whole index.
@@ -45,7 +46,7 @@ redis.call('ZADD', index_key, start_s, booking_id)
 if remaining_ms < ends_at_ms - now then
   redis.call('PEXPIREAT', index_key, format_ms(ends_at_ms))
 end
-if taken_at_ms > 0 then
+if keep_ms > 0 then
   redis.call('ZADD', moves_key, format_ms(taken_at_ms), booking_id)
   redis.call('PEXPIRE', moves_key, keep_ms)
 end

@@ -2,11 +2,13 @@
 
 import asyncio
 import base64
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
-from tests.backends import Backend, soon
+from tests.backends import TERMS, Backend, FakeClock, soon
 from tests.bookings import book
 
 from leasehold.model import ids
@@ -23,6 +25,7 @@ from leasehold.model.slot import Slot
 from leasehold.store import keys, scripts
 from leasehold.store.eraser import Eraser
 from leasehold.store.hooks import tell_nobody
+from leasehold.store.user_index import UserIndex
 
 NOBODYS = b"anonymous"
 Status = ForgetUserStatus
@@ -342,3 +345,97 @@ async def test_forget_user_read_before_a_change_forgets_what_is_there_now(
 
     assert await run(backend, "token-1", ids.user_digest(user)) is Status.FORGOTTEN
     assert await backend.owner(later) == _owned("token-1", "nobody")
+
+
+class Late:
+    """Holds up what calls write into the index until they are let on."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self._name, self._late = UserIndex.name, list[Callable[[], Awaitable[None]]]()
+
+        async def hold(*arguments: Any, **more: Any) -> None:
+            self._late.append(partial(self._name, *arguments, **more))
+
+        patch.setattr(UserIndex, "name", hold)
+
+    async def let_on(self) -> None:
+        """Let every call write."""
+        assert self._late
+        for write in self._late:
+            await write()
+
+
+async def has_index(backend: Backend, user: str) -> bool:
+    """Tell whether a key that lasts names the user."""
+    return bool(await backend.redis.exists(keys.index_key(ids.user_digest(user))))
+
+
+@pytest.mark.parametrize("call", ["move", "create", "repeat", "list"])
+async def test_forget_user_beside_a_call_leaves_no_index(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    """What was decided before a user was forgotten writes no digest back afterwards (71)."""
+    user, slot = user_of(backend), await backend.slot()
+    store = backend.store()
+    if call != "create":
+        assert (await book(backend, slot, None, "token-1", user)).status == "created"
+    if call == "list":
+        # As 0.1.0 named it, so that a list names it by its start.
+        index_key = keys.index_key(ids.user_digest(user))
+        booking_id = ids.wire_id(backend.merchant, named(backend).suffix)
+        await backend.redis.zadd(index_key, {booking_id: await backend.now_ms()})
+    late = Late(monkeypatch)
+    match call:
+        case "move":
+            move = UpdateBooking(named(backend), start_s=slot.start_s + 3600)
+            assert (await store.update_booking(move, soon())).status == "updated"
+        case "list":
+            assert len(await store.list_bookings(user, soon()) or ()) == 1
+        case "create":
+            assert (await book(backend, slot, None, "token-1", user)).status == "created"
+        case _:
+            assert (await book(backend, slot, None, "token-1", user)).status == "replayed"
+    assert len((await forget(backend, user)).booking_ids) == 1
+
+    await late.let_on()
+
+    assert not await has_index(backend, user)
+    assert await forget(backend, user) == Forgotten([])
+
+
+async def test_forget_user_whose_booking_ended_names_the_next_one_of_its_token(
+    fake: Backend, fake_clock: FakeClock
+) -> None:
+    """Only what was decided before is overtaken: a token whose booking has ended makes another."""
+    user, slot = user_of(fake), await fake.slot()
+    assert (await book(fake, slot, None, "token-1", user)).status == "created"
+    ends_at_ms = slot.start_ms + slot.duration_s * 1000 + TERMS.booking_retention_ms
+    fake_clock.now_ms = ends_at_ms - 1000
+    assert len((await forget(fake, user)).booking_ids) == 1
+    fake_clock.now_ms = ends_at_ms + 1
+
+    assert (await book(fake, await fake.slot(), None, "token-1", user)).status == "created"
+
+    assert len(await indexed(fake, user)) == 1
+    assert await has_index(fake, user)
+
+
+async def test_moves_at_once_leave_a_booking_that_its_index_names(backend: Backend) -> None:
+    """However moves of one booking overlap, the index has its present start (71)."""
+    user, slot = user_of(backend), await backend.slot()
+    assert (await book(backend, slot, None, "token-1", user)).status == "created"
+    store, booking = backend.store(), named(backend)
+    index_key = keys.index_key(ids.user_digest(user))
+
+    for _ in range(5):
+        hours = (1, 9000, 5, 700)
+        moves = (UpdateBooking(booking, start_s=slot.start_s + each * 3600) for each in hours)
+        await asyncio.gather(*(store.update_booking(move, soon()) for move in moves))
+
+        found = await store.get_booking(booking, soon())
+        assert found
+        named_by = await backend.redis.zrange(index_key, 0, -1, withscores=True)
+        booking_id = ids.wire_id(backend.merchant, booking.suffix)
+        assert named_by == [(booking_id, found.slot.start_s)]
+        record_ms = await backend.redis.pttl(keys.booking_key(backend.merchant, booking.suffix))
+        assert await backend.redis.pttl(index_key) >= record_ms - 1000

@@ -271,7 +271,7 @@ class EndedError(Exception):
     """The process has ended."""
 
 
-async def _end(*_: Any) -> None:
+async def _end(*_: Any, **__: Any) -> None:
     raise EndedError
 
 

@@ -9,7 +9,7 @@ from leasehold.model.forgetting import ForgetUserStatus, Forgotten
 from leasehold.store import keys, scripts
 from leasehold.store.booking_records import NOBODY
 from leasehold.store.link import Link
-from leasehold.store.user_index import EVERYTHING, OLDER_THAN_ANY_CALL_MS, UserIndex
+from leasehold.store.user_index import EVERYTHING, UserIndex
 
 _KEYS_AT_ONCE = 500
 _TOLD_AT_ONCE = 20
@@ -40,7 +40,7 @@ class Eraser:
         user = ids.user_digest(user_id)
         forgotten, done = set[str](), 0
         named = await self._count(user)
-        async for names in self._named(user):
+        async for names in self._to_take_out(user):
             for first in range(0, len(names), _TOLD_AT_ONCE):
                 some = names[first : first + _TOLD_AT_ONCE]
                 found = await self._link.each(lambda it: self._take_out(it, user), some)
@@ -56,10 +56,11 @@ class Eraser:
         key = keys.booking_key(booking.merchant_id, booking.suffix)
         user = await self._link.read("HGET", key, "user", deadline=_deadline())
         booking_id = ids.wire_id(booking.merchant_id, booking.suffix)
-        if user is None or await self._forget(booking, user) is ForgetUserStatus.BOOKING_UNKNOWN:
+        status, taken_at_ms = await self._forget(booking, user)
+        if user is None or status is ForgetUserStatus.BOOKING_UNKNOWN:
             return None
         if user != NOBODY:
-            await self._index.unname(user, booking_id, 0, _deadline())
+            await self._index.unname(user, booking_id, _deadline(), taken_at_ms)
         return Forgotten([booking_id])
 
     async def _named(self, user: str) -> AsyncIterator[list[str]]:
@@ -67,6 +68,16 @@ class Eraser:
             yield names
         if intents := await self._index.intents(user, _deadline()):
             yield intents
+
+    async def _to_take_out(self, user: str) -> AsyncIterator[list[str]]:
+        """Yield each name once; at last what has moved meanwhile to where was read before."""
+        seen = set[str]()
+        async for names in self._named(user):
+            yield [name for name in names if name not in seen]
+            seen |= set(names)
+        moved = await self._index.moves(user, _deadline())
+        if fresh := [name for name in moved if name not in seen]:
+            yield fresh
 
     async def _count(self, user: str) -> int:
         """Return how many bookings index and intents name."""
@@ -100,30 +111,34 @@ class Eraser:
         """Forget whoever made what an index names, and tell whether that was its user."""
         booking = ids.parse_wire_id(booking_id)
         assert booking, f"not a booking id: {booking_id}"
-        status = await self._forget(booking, user)
-        # Where there is a record nobody can be making one; where there is none somebody may.
-        is_missing = status is ForgetUserStatus.BOOKING_UNKNOWN
-        min_age_ms = OLDER_THAN_ANY_CALL_MS if is_missing else 0
-        await self._index.unname(user, booking_id, min_age_ms, _deadline())
+        status, taken_at_ms = await self._forget(booking, user)
+        await self._index.unname(user, booking_id, _deadline(), taken_at_ms)
         return status in (ForgetUserStatus.FORGOTTEN, ForgetUserStatus.REPLAYED)
 
-    async def _forget(self, booking: ids.Reference, user: str) -> ForgetUserStatus | None:
-        """Take the person out of one booking; None when it is not the user's."""
+    async def _forget(
+        self, booking: ids.Reference, user: str | None
+    ) -> tuple[ForgetUserStatus | None, int | None]:
+        """Take the person out of one booking; no status when it is not the user's.
+
+        Beside it since when the booking has its slot, in epoch milliseconds, if there is one.
+        """
         key = keys.booking_key(booking.merchant_id, booking.suffix)
-        fields = ("user", "api", "original")
+        fields = ("user", "api", "original", "taken_at_ms")
         while True:
-            owner, api, original = await self._link.read(
+            owner, api, original, taken_at_ms = await self._link.read(
                 "HMGET", key, *fields, deadline=_deadline()
             )
+            if not owner:
+                return ForgetUserStatus.BOOKING_UNKNOWN, None
             if owner != user:
-                return None if owner else ForgetUserStatus.BOOKING_UNKNOWN
+                return None, int(taken_at_ms or 0)
             anonymous = self._without_person(api, base64.b64decode(original))
-            status, *_ = await self._link.run(
+            status, *since = await self._link.run(
                 self._forget_user,
                 [key],
                 [
                     booking.suffix,
-                    user,
+                    owner,
                     original,
                     base64.b64encode(anonymous).decode(),
                     keys.slot_prefix(booking.merchant_id),
@@ -133,7 +148,7 @@ class Eraser:
             )
             # What has changed in between was forgotten by somebody else, or made anew.
             if status != ForgetUserStatus.CHANGED:
-                return ForgetUserStatus(status)
+                return ForgetUserStatus(status), since[0] if since else None
 
 
 def _deadline() -> Deadline:

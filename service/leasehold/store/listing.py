@@ -10,7 +10,7 @@ from leasehold.model.errors import StoreUnavailableError
 from leasehold.store import keys
 from leasehold.store.booking_records import RECORD_FIELDS, read_record
 from leasehold.store.link import Link
-from leasehold.store.user_index import OLD, OLDER_THAN_ANY_CALL_MS, UserIndex, ahead_of, behind
+from leasehold.store.user_index import OLD, UserIndex, ahead_of, behind
 
 
 async def list_bookings(
@@ -92,7 +92,7 @@ class _Listing:
             self.taken_at_ms[booking_id] = int(taken_at_ms or 0)
 
     async def _unname(self, booking_id: str) -> None:
-        await self.index.unname(self.user, booking_id, OLDER_THAN_ANY_CALL_MS, self.deadline)
+        await self.index.unname(self.user, booking_id, self.deadline)
 
     async def _name(self, booking_id: str) -> None:
         """Name a booking by its start, which the index does not yet."""

@@ -151,8 +151,9 @@ class RedisStore:
             return CreateBookingOutcome(outcome)
         original, slot, present_slot, taken_at_ms = _made(command, made)
         if user != NOBODY:
+            is_new = outcome is CreateBookingStatus.CREATED
             place = (command.booking_id, present_slot, taken_at_ms)
-            await self._index.name(user, *place, deadline)
+            await self._index.name(user, *place, deadline, is_new=is_new)
         return CreateBookingOutcome(outcome, original, slot)
 
     async def check_availability(self, slot: Slot, deadline: Deadline) -> CheckAvailabilityOutcome:
@@ -255,11 +256,12 @@ def _named(value: str | None) -> str:
 
 
 def _made(command: CreateBooking, made: list[Any]) -> tuple[bytes, Slot, Slot, int]:
-    """Return the original and its slot, and the present slot, since when, 0 from the beginning."""
+    """Return the original and its slot, and the present slot and since when it is."""
     merchant_id = command.merchant_id
     match made:
         case [original, slot_text, present_text, taken_at_ms]:
             slots = (keys.parse_slot(merchant_id, text) for text in (slot_text, present_text))
             return base64.b64decode(original), *slots, taken_at_ms
-    slot = keys.parse_slot(merchant_id, made[0])
-    return command.original, slot, slot, 0
+    slot_text, taken_at_ms = made
+    slot = keys.parse_slot(merchant_id, slot_text)
+    return command.original, slot, slot, taken_at_ms

@@ -65,30 +65,45 @@ class UserIndex:
         await self._link.run(self._intend_booking, [keys.intents_key(user)], arguments, deadline)
 
     async def name(
-        self, user: str, booking_id: str, slot: Slot, taken_at_ms: int, deadline: Deadline
+        self,
+        user: str,
+        booking_id: str,
+        slot: Slot,
+        taken_at_ms: int,
+        deadline: Deadline,
+        *,
+        is_new: bool = False,
     ) -> None:
         """Name a booking that is there by its slot, before its caller is told of it.
 
-        ``taken_at_ms`` is since when it has that slot, 0 for since it was made. A full queue is
-        StoreUnavailableError here: the booking is made, and "not sent" would say that it is not.
+        ``taken_at_ms`` is since when it has that slot, ``is_new`` says that it was just made. A
+        booking that was forgotten since then is not named. A full queue is StoreUnavailableError
+        here: the booking is made, and "not sent" would say that it is not.
         """
+        keep_ms = 0 if is_new else OLDER_THAN_ANY_CALL_MS
         ends_at_ms = slot.start_ms + slot.duration_s * 1000 + self._booking_retention_ms
         try:
             await self._link.run(
                 self._index_booking,
                 [keys.index_key(user), keys.moves_key(user)],
-                [booking_id, slot.start_s, ends_at_ms, taken_at_ms, OLDER_THAN_ANY_CALL_MS],
+                [booking_id, slot.start_s, ends_at_ms, taken_at_ms, keep_ms],
                 deadline,
             )
         except OverloadedError as error:
             raise StoreUnavailableError(StoreTrouble.BUSY) from error
 
-    async def unname(self, user: str, booking_id: str, min_age_ms: int, deadline: Deadline) -> bool:
-        """Name a booking no longer, unless it was named later than that; tell whether it is not."""
+    async def unname(
+        self, user: str, booking_id: str, deadline: Deadline, taken_at_ms: int | None = None
+    ) -> None:
+        """Name a booking no longer, unless there is no record and a call may be making it.
+
+        ``taken_at_ms`` is since when a booking that is not the user's any more has its slot: then
+        calls that were answered before do not name it either. None where there is no record.
+        """
         names = [keys.index_key(user), keys.intents_key(user), keys.moves_key(user)]
-        arguments: list[str | int] = [booking_id, min_age_ms]
-        status, *_ = await self._link.run(self._forget_booking, names, arguments, deadline)
-        return bool(status == "forgotten")
+        left_at_ms = "" if taken_at_ms is None else taken_at_ms
+        arguments: list[str | int] = [booking_id, OLDER_THAN_ANY_CALL_MS, left_at_ms]
+        await self._link.run(self._forget_booking, names, arguments, deadline)
 
     async def has(
         self, user: str, booking_id: str, start_s: int, remaining_ms: int, deadline: Deadline
@@ -127,9 +142,11 @@ class UserIndex:
 
     async def intents(self, user: str, deadline: Deadline) -> list[str]:
         """Return what may be in the making, and what was made within two minutes."""
-        key = keys.intents_key(user)
-        found: list[str] = await self._link.read("ZRANGE", key, "0", "-1", deadline=deadline)
-        return found
+        return await self._whole(keys.intents_key(user), deadline)
+
+    async def moves(self, user: str, deadline: Deadline) -> list[str]:
+        """Return what was moved, or forgotten, within two minutes."""
+        return await self._whole(keys.moves_key(user), deadline)
 
     async def latest(self, user: str, deadline: Deadline) -> list[str]:
         """Return the latest intents and moves, of each a piece."""
@@ -138,4 +155,8 @@ class UserIndex:
             found += await self._link.read(
                 "ZRANGE", key, "0", str(PIECE - 1), "REV", deadline=deadline
             )
+        return found
+
+    async def _whole(self, key: str, deadline: Deadline) -> list[str]:
+        found: list[str] = await self._link.read("ZRANGE", key, "0", "-1", deadline=deadline)
         return found
