@@ -17,6 +17,7 @@
 -- ARGV[15] named_staff      string   likewise
 -- ARGV[16] named_room       string   likewise
 -- ARGV[17] events           string   where events are noted, and how many for how long (lua/README.md); empty for nowhere
+-- ARGV[18] max_slot_ms      integer  nothing moves to a slot that is longer, unless its own is as long
 -- Returns {status, ...} in order of precedence:
 --   booking_unknown                                  no such booking is remembered
 --   slot_mismatch                                    it is for another service, staff member or room than the caller says
@@ -24,6 +25,7 @@
 --   not_cancellable                                  it is a no-show, and cannot be cancelled
 --   unchanged  api original booking_status slot user taken_at_ms  it is as wanted already
 --   already_booked_by_user                           the same user has a standing booking of the new slot, on whichever spot
+--   duration_too_long                                the new slot is longer than max_slot_ms, and than the old one
 --   start_too_soon                                   the new slot has begun, or begins within min_lease_ms
 --   start_too_far                                    the new slot begins after more than max_advance_ms
 --   slot_unavailable                                 the new slot is not in the inventory, or has no free spot
@@ -66,6 +68,7 @@ local named_service = ARGV[14]
 local named_staff = ARGV[15]
 local named_room = ARGV[16]
 local events = ARGV[17]
+local max_slot_ms = tonumber(ARGV[18])
 
 local now = now_ms()
 
@@ -123,7 +126,9 @@ if moves then
       return {'already_booked_by_user'}
     end
   end
-  if start_ms < now + min_lease_ms then
+  if duration_ms > max_slot_ms and duration_ms > tonumber(record[7]) then
+    return {'duration_too_long'}
+  elseif start_ms < now + min_lease_ms then
     return {'start_too_soon'}
   elseif start_ms > now + max_advance_ms then
     return {'start_too_far'}

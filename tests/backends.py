@@ -39,6 +39,7 @@ TERMS = LeaseTerms(
     retention_ms=3_600_000,
     booking_retention_ms=7 * DAY_MS,
     max_life_ms=3_600_000,
+    max_slot_ms=DAY_MS,
 )
 EVENTFUL = replace(TERMS, max_events=1000, event_retention_ms=3_600_000)
 """Terms by which events are noted."""

@@ -191,12 +191,9 @@ class ReferenceStore:
         if new_slot == made.current_slot and new_status in (None, made.status):
             return UpdateBookingOutcome(status.UNCHANGED, made.record())
         if new_slot != made.current_slot:
-            if self._has_booked(made.command, new_slot):
-                return UpdateBookingOutcome(status.ALREADY_BOOKED_BY_USER)
-            if self._starts_too_soon(new_slot):
-                return UpdateBookingOutcome(status.START_TOO_SOON)
-            if self._starts_too_far(new_slot):
-                return UpdateBookingOutcome(status.START_TOO_FAR)
+            refusal = self._judge_move(made, new_slot)
+            if refusal:
+                return UpdateBookingOutcome(refusal)
             new_spot = self._free_spot(new_slot, command.booking.suffix)
             if not new_spot:
                 return UpdateBookingOutcome(status.SLOT_UNAVAILABLE)
@@ -279,6 +276,16 @@ class ReferenceStore:
         if unknown:
             return status(unknown)
         return None if self._lowest_free_spot(slot) else status.SLOT_UNAVAILABLE
+
+    def _judge_move(self, made: Booking, new: Slot) -> UpdateBookingStatus | None:
+        status = UpdateBookingStatus
+        if self._has_booked(made.command, new):
+            return status.ALREADY_BOOKED_BY_USER
+        if new.duration_s > max(made.current_slot.duration_s, self.terms.max_slot_ms // 1000):
+            return status.DURATION_TOO_LONG
+        if self._starts_too_soon(new):
+            return status.START_TOO_SOON
+        return status.START_TOO_FAR if self._starts_too_far(new) else None
 
     def _move(self, made: Booking, new_slot: Slot, new_spot: int) -> None:
         owner, _ = self.owners.pop((made.current_slot, made.spot))

@@ -101,7 +101,10 @@ async def serve(settings: Settings, redis_url: str, announce: Callable[[Serving]
             max_slot_s=settings.max_slot_s,
             max_closed_share=settings.max_closed_share,
         )
-        leases = LeaseServicer(RedisLeases(link, terms, is_strict=is_strict), **limits)
+        leases = LeaseServicer(
+            RedisLeases(link, terms, is_strict=is_strict),
+            call_timeout_s=settings.call_timeout_s,
+        )
         events = RedisEvents(link, terms) if terms.max_events else None
         feed = FeedServicer(events, call_timeout_s=settings.call_timeout_s)
         operators = server.operator_listener(
@@ -158,7 +161,8 @@ async def open_inventory(settings: Settings) -> AsyncIterator[RedisInventory]:
 async def open_doctor(settings: Settings) -> AsyncIterator[Doctor]:
     """Open the configured store, or else this machine's embedded one, to be examined."""
     async with AsyncExitStack() as stack:
-        yield Doctor(_open_link(settings, _store_url(settings), stack), settings.replica_acks)
+        link = _open_link(settings, _store_url(settings), stack)
+        yield Doctor(link, settings.replica_acks, settings.max_slot_s)
 
 
 @asynccontextmanager

@@ -13,7 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from leasehold import options
 from leasehold.client_settings import ClientSettings
 from leasehold.listeners import ListenerSettings
-from leasehold.model import store_url
+from leasehold.model import checks, store_url
 from leasehold.model.address import LAST_PORT
 from leasehold.model.finding import FINDING_NAMES
 from leasehold.model.lease import LeaseTerms
@@ -105,7 +105,12 @@ class Settings(ListenerSettings):
     booking_retention_s: Seconds = seconds(
         7 * _DAY_S, 1, 3660 * _DAY_S, "How long a booking is remembered after its slot has ended."
     )
-    max_slot_s: Seconds = seconds(31 * _DAY_S, 1, 366 * _DAY_S, "Longest duration of a slot.")
+    max_slot_s: Seconds = seconds(
+        _DAY_S,
+        1,
+        checks.LONGEST_SLOT_S,
+        "Longest duration of a slot that is held, booked or loaded.",
+    )
     max_advance_s: Seconds = seconds(
         731 * _DAY_S, 60, 3660 * _DAY_S, "How far ahead a slot may start."
     )
@@ -210,6 +215,7 @@ class Settings(ListenerSettings):
             retention_ms=round(self.lease_retention_s * 1000),
             booking_retention_ms=round(self.booking_retention_s * 1000),
             max_life_ms=round(self.max_lease_life_s * 1000),
+            max_slot_ms=round(self.max_slot_s * 1000),
             max_events=self.feed_max_events,
             event_retention_ms=round(self.feed_retention_s * 1000),
         )

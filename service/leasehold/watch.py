@@ -8,6 +8,7 @@ from leasehold.model.errors import DeadlinePassedError, OverloadedError, StoreUn
 from leasehold.settings import Settings
 from leasehold.store import safety
 from leasehold.store.link import Link
+from leasehold.store.long_slots import LongSlots
 from leasehold.store.marker import Runner
 from leasehold.store.markers import Guard, Markers
 from leasehold.telemetry import metrics
@@ -15,6 +16,7 @@ from leasehold.telemetry.findings import Findings
 from leasehold.telemetry.rounds import Rounds
 
 _BEAT_INTERVAL_S = 1
+_PAGES_A_LOOK = 10
 
 
 class Watch:
@@ -26,6 +28,7 @@ class Watch:
         self._known = known
         self._timeout_s = settings.call_timeout_s
         self._replica_acks = settings.replica_acks
+        self._long_slots = LongSlots(link, settings.max_slot_s, _PAGES_A_LOOK)
         hold_ms = settings.lease_terms().max_lease_ms
         self._markers = Markers(link, hold_ms, on_loss=metrics.data_losses.inc)
         self._rounds = (
@@ -65,6 +68,7 @@ class Watch:
             deadline = Deadline.within(self._timeout_s, None)
             for finding in await safety.look(self._link, deadline, self._replica_acks):
                 self._known.note(finding)
+            self._known.note(await self._long_slots.look(deadline))
 
     def _quarantine_remaining_s(self) -> float:
         return self._markers.quarantine_remaining_s if self._has_quarantine else 0

@@ -163,7 +163,9 @@ async def methods(
     )
     operators = InventoryServicer(inventory, max_slot_s=_MAX_SLOT_S, max_closed_share=0.2)
     inventory_grpc.add_InventoryServiceServicer_to_server(operators, handlers)
-    leases_grpc.add_LeaseServiceServicer_to_server(LeaseServicer(leases, **limits), handlers)
+    leases_grpc.add_LeaseServiceServicer_to_server(
+        LeaseServicer(leases, call_timeout_s=3), handlers
+    )
     feed_grpc.add_FeedServiceServicer_to_server(FeedServicer(events, call_timeout_s=3), handlers)
     calls = CallInterceptor(server.RULES, max_concurrent_calls=1, reader=Reader(60, 1))
     return {path: await _wrap(calls, path, it) for path, it in handlers.methods.items()}

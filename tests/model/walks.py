@@ -72,7 +72,7 @@ class Walk(RuleBasedStateMachine):
     """Asks a store and the reference the same, and compares answers and keys."""
 
     # Short, so that everything ends within a walk.
-    terms = LeaseTerms(100, 10_000, 150_000, 5_000, 20_000, max_life_ms=15_000)
+    terms = LeaseTerms(100, 10_000, 150_000, 5_000, 20_000, max_life_ms=15_000, max_slot_ms=2_000)
     asked_in_ms: tuple[int, ...] = (-1, 0, 99, 100, 101, 1_500, 9_999, 10_001)
     probe_ms = 100
     tolerance_ms = 0
@@ -142,7 +142,7 @@ class Walk(RuleBasedStateMachine):
 
     def do_update(self, draw: Draw) -> None:
         """Change a state, move, or both."""
-        named, choices = self.booking(draw(NUMBER)), (BookingStatus, STARTS_S, (1, 2), (0, 2))
+        named, choices = self.booking(draw(NUMBER)), (BookingStatus, STARTS_S, (1, 2, 3), (0, 2))
         status, start, duration_s, party = (
             draw(st.sampled_from((None, None, *some))) for some in choices
         )

@@ -149,10 +149,9 @@ def serve_operators(opener: Opener, store: ReferenceStore) -> Callable[[Inventor
         read_timeout_s: float = 10,
     ) -> FrontEnd:
         health = Health(server.OPERATOR_SERVICES)
-        limits = {"max_slot_s": 31 * 86_400, "call_timeout_s": CALL_TIMEOUT_S}
         listener = server.operator_listener(
             InventoryServicer(inventory, max_slot_s=31 * 86_400, max_closed_share=0.2),
-            LeaseServicer(leases or ReferenceLeases(store), **limits),
+            LeaseServicer(leases or ReferenceLeases(store), call_timeout_s=CALL_TIMEOUT_S),
             FeedServicer(events, call_timeout_s=CALL_TIMEOUT_S),
             health,
             CallInterceptor(

@@ -71,6 +71,29 @@ async def test_update_booking_moves_in_one_step(backend: Backend, change: dict[s
     assert await backend.store().get_booking(booking, soon()) == record(moved)
 
 
+async def test_update_booking_longer_than_slots_may_be_keeps_its_duration_and_moves(
+    backend: Backend,
+) -> None:
+    """A limit that was lowered bounds new durations; a booking keeps its own, or a shorter one."""
+    two_days_s, longest_s = 2 * 86_400, TERMS.max_slot_ms // 1000
+    slot = await backend.slot(duration_s=two_days_s)
+    booking, moved_s = await booked(backend, slot), slot.start_s + HOUR_S
+
+    refused = await update(backend, booking, duration_s=two_days_s + 1)
+    assert refused.status is Status.DURATION_TOO_LONG
+    assert await backend.store().get_booking(booking, soon()) == record(slot)
+    for change in ({}, {"duration_s": two_days_s}, {"duration_s": two_days_s - 1}):
+        moved_s += HOUR_S
+        outcome = await update(backend, booking, start_s=moved_s, **change)
+        assert outcome.status is Status.UPDATED
+    assert (await update(backend, booking, status=BookingStatus.CANCELED)).record
+
+    short = await booked(backend, await backend.slot(party_size=4), "token-2")
+    assert (await update(backend, short, duration_s=longest_s)).status is Status.UPDATED
+    outcome = await update(backend, short, duration_s=longest_s + 1)
+    assert outcome.status is Status.DURATION_TOO_LONG
+
+
 async def test_update_booking_onto_a_taken_slot_leaves_it_exactly_as_it_was(
     backend: Backend,
 ) -> None:

@@ -10,9 +10,11 @@ from tests.servers import REAL_SERVERS, SERVICE, RedisServer, access_list, runni
 
 from leasehold.model.errors import StoreUnavailableError
 from leasehold.model.finding import Finding
+from leasehold.model.slot import Slot
 from leasehold.store import conversation, keys, rights, safety
 from leasehold.store.doctor import Doctor
 from leasehold.store.link import Link
+from leasehold.store.long_slots import LongSlots
 from leasehold.store.marker import Marker
 from leasehold.store.topology import open_link
 
@@ -171,7 +173,7 @@ async def test_doctor_names_every_rule_that_is_missing(
     async with opened(server) as backend:
         if is_replica:
             await backend.redis.execute_command("REPLICAOF", "127.0.0.1", "1")
-        doctor = Doctor(backend.link, 0)
+        doctor = Doctor(backend.link, 0, 86_400)
         assert list((await doctor.lacking()).values()) == [[]]
 
         rules = [it for it in access_list()[SERVICE] if it not in taken]
@@ -291,3 +293,32 @@ async def test_marker_that_may_not_be_kept_warns(server: RedisServer) -> None:
         finding = await marker.beat(soon())
         await backend.redis.execute_command("ACL", "SETUSER", SERVICE, "~*")
         assert (finding.state, finding.detail[:8]) == ("warning", "unknown:")
+
+
+async def test_slots_longer_than_they_may_be_are_a_finding_while_they_are_stored(
+    server: RedisServer,
+) -> None:
+    """The names of spots tell, some pages a look, until a whole pass finds no such slot."""
+    async with opened(server) as backend:
+        others = {f"foreign:{number}": "" for number in range(2_000)}
+        others["slot:{m}:not#1"] = others["slot:{m}:probe"] = ""
+        await backend.redis.mset(others)
+        slot = Slot("m", "haircut", 1_900_000_000, 1_800_000)
+        await backend.redis.set(keys.spot_key(slot, 1), "lease X")
+        await backend.redis.set(keys.spot_key(replace(slot, duration_s=86_400), 1), "lease Y")
+
+        long_slots = LongSlots(backend.link, 86_400, most_pages=1)
+        found = [await long_slots.look(soon()) for _ in range(20)]
+        assert found[-1].state == "warning"
+        assert "a slot of 1800000 s is held or booked" in found[-1].detail
+        assert len(set(found)) <= 2
+        doctor = {each.name: each for each in await Doctor(backend.link, 0, 86_400).findings()}
+        assert doctor["slots"] == found[-1]
+
+        await backend.redis.delete(keys.spot_key(slot, 1))
+        states = [(await long_slots.look(soon())).state for _ in range(20)]
+        assert (states[0], states[-1]) == ("warning", "ok")
+        without_scan = [*access_list()[SERVICE], "-scan"]
+        await backend.redis.execute_command("ACL", "SETUSER", SERVICE, *without_scan)
+        assert (await long_slots.look(soon())).detail == "unknown: SCAN is not allowed"
+        await backend.redis.flushall()

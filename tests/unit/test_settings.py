@@ -36,7 +36,7 @@ def test_defaults_are_those_that_others_rely_on() -> None:
     assert values["LEASEHOLD_MIN_LEASE_S"] == "1"
     assert values["LEASEHOLD_MAX_LEASE_S"] == "900"
     assert values["LEASEHOLD_LEASE_RETENTION_S"] == "3600"
-    assert values["LEASEHOLD_MAX_SLOT_S"] == "2678400"
+    assert values["LEASEHOLD_MAX_SLOT_S"] == "86400"
     assert values["LEASEHOLD_INVENTORY"] == "open"
     assert values["LEASEHOLD_UNREADY_AFTER_S"] == "5"
     assert values["LEASEHOLD_LOG_FORMAT"] == "console"

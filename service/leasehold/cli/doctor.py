@@ -33,6 +33,8 @@ REMEDIES = {
     "clock": "Let NTP set the clocks of the store's machine and of the pods.",
     "data": "Find out who flushed or restarted it. Holds of that time may be granted twice until"
     " LEASEHOLD_MAX_LEASE_S has passed; LEASEHOLD_QUARANTINE=on refuses meanwhile.",
+    "slots": "Look whether a producer gives durations in milliseconds. Such slots can be booked,"
+    " moved and cancelled, and are not held again; if they are meant, raise LEASEHOLD_MAX_SLOT_S.",
 }
 """What to do about each finding that is not ok."""
 CURES = {

@@ -117,6 +117,7 @@ class UpdateBookingStatus(StrEnum):
     NOT_CANCELLABLE = "not_cancellable"
     UNCHANGED = "unchanged"
     ALREADY_BOOKED_BY_USER = "already_booked_by_user"
+    DURATION_TOO_LONG = "duration_too_long"
     START_TOO_SOON = "start_too_soon"
     START_TOO_FAR = "start_too_far"
     SLOT_UNAVAILABLE = "slot_unavailable"

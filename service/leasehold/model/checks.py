@@ -12,6 +12,8 @@ MAX_REASON_BYTES = 200
 MAX_NAME_CHARACTERS = 40
 MAX_REQUEST_BYTES = 64 * 1024
 MAX_OPERATOR_REQUEST_BYTES = 4 * 1024 * 1024
+LONGEST_SLOT_S = 366 * 86_400
+"""What may be stored: no setting allows longer slots."""
 
 _MAIL_ADDRESS = re.compile(r"\S@\S")
 _CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f]")

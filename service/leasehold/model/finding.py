@@ -16,6 +16,7 @@ FINDING_NAMES = (
     "replicas",
     "clock",
     "data",
+    "slots",
 )
 """What is found out about a store; these are the labels of a metric, so there are few."""
 

@@ -20,6 +20,8 @@ class LeaseTerms:
     """How long a booking is remembered after its slot has ended."""
     max_life_ms: int
     """How long a lease may be held in all, extensions included."""
+    max_slot_ms: int
+    """The longest slot that a booking may be moved to, unless it is as long already."""
     max_events: int = 0
     """How many events are kept for each merchant; with 0 none are noted."""
     event_retention_ms: int = 0

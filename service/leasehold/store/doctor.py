@@ -1,6 +1,7 @@
 """Looks through every key of a store for what must not be; it reads, and repairs nothing."""
 
 import asyncio
+import math
 import re
 from functools import partial
 from typing import Any
@@ -15,6 +16,7 @@ from leasehold.model.ids import Reference, encode_id, wire_id
 from leasehold.store import keys, permissions, safety
 from leasehold.store.booking_records import NOBODY
 from leasehold.store.link import Link
+from leasehold.store.long_slots import LongSlots
 from leasehold.store.node import Node
 from leasehold.store.user_index import UserIndex
 
@@ -33,16 +35,18 @@ _OWNER = re.compile(r"(?P<kind>lease|booking) (?P<suffix>[0-9A-Z]{26})(?: \w+)?"
 class Doctor:
     """Examines the store of a link."""
 
-    def __init__(self, link: Link, replica_acks: int) -> None:
+    def __init__(self, link: Link, replica_acks: int, max_slot_s: float) -> None:
         """``replica_acks`` is how many replicas the service waits for."""
         self._link = link
         self._replica_acks = replica_acks
+        self._max_slot_s = max_slot_s
         self._index = UserIndex(link, booking_retention_ms=0)
 
     async def findings(self) -> list[Finding]:
         """Return what the store's own settings put at risk, and whether data is known lost."""
         found = await safety.look(self._link, _deadline(), self._replica_acks)
-        return [*found, await self._data()]
+        slots = LongSlots(self._link, self._max_slot_s, most_pages=math.inf)
+        return [*found, await self._data(), await slots.look(_deadline())]
 
     async def lacking(self) -> dict[str, list[str]]:
         """Return the rules that the store's user lacks for this release, by address."""

@@ -128,8 +128,16 @@ def slot_text(slot: Slot) -> str:
 
 def parse_slot(merchant_id: str, text: str) -> Slot:
     """Undo slot_text."""
+    slot = read_slot(merchant_id, text)
+    assert slot, f"not a slot: {text}"
+    return slot
+
+
+def read_slot(merchant_id: str, text: str) -> Slot | None:
+    """Undo slot_text; None for a text that it has not written."""
     match = _SLOT_TEXT.fullmatch(text)
-    assert match, f"not a slot: {text}"
+    if not match:
+        return None
     start = datetime.fromisoformat(match["start"])
     hours, minutes, seconds = (int(match[unit] or 0) for unit in ("hours", "minutes", "seconds"))
     return Slot(

@@ -210,6 +210,7 @@ class RedisStore:
                 keys.lease_key(merchant_id, ""),
                 *map(_named, (command.service_id, command.staff_id, command.room_id)),
                 keys.events_argument(merchant_id, terms),
+                terms.max_slot_ms,
             ],
             deadline,
         )

@@ -26,7 +26,7 @@ _CONFIG = ("maxmemory-policy", "appendonly", "appendfsync", "save", "min-replica
 
 
 @dataclass(frozen=True, slots=True)
-class _Shard:
+class Shard:
     """One primary, and a way to name keys of it."""
 
     link: Link
@@ -70,13 +70,13 @@ async def look(link: Link, deadline: Deadline, replica_acks: int) -> list[Findin
 
     Raises as Link.run does when one does not answer at all.
     """
-    shards = [_Shard(link, node, tag) for tag, node in (await link.shards(deadline)).items()]
+    shards = [Shard(link, node, tag) for tag, node in (await link.shards(deadline)).items()]
     told = await asyncio.gather(*(_ask_all(shard, deadline) for shard in shards))
     judged = (judge(it, replica_acks) for it in told)
     return merge({shard.node.address: it for shard, it in zip(shards, judged, strict=True)})
 
 
-async def _ask_all(shard: _Shard, deadline: Deadline) -> Told:
+async def _ask_all(shard: Shard, deadline: Deadline) -> Told:
     return Told(
         info=_parse_info(await shard.ask(deadline, "INFO")),
         config=await _ask_config(shard, deadline),
@@ -100,7 +100,7 @@ def judge(told: Told, replica_acks: int) -> list[Finding]:
     ]
 
 
-async def _ask_config(shard: _Shard, deadline: Deadline) -> dict[str, str]:
+async def _ask_config(shard: Shard, deadline: Deadline) -> dict[str, str]:
     config: dict[str, str] = {}
     for name in _CONFIG:
         # One after the other: Redis 6.2 takes one name only.
@@ -112,7 +112,7 @@ async def _ask_config(shard: _Shard, deadline: Deadline) -> dict[str, str]:
     return config
 
 
-async def _ask_clock(shard: _Shard, deadline: Deadline) -> float | None:
+async def _ask_clock(shard: Shard, deadline: Deadline) -> float | None:
     asked_at_s = time.time()
     answer = await shard.ask(deadline, "TIME")
     if answer is None:
@@ -122,7 +122,7 @@ async def _ask_clock(shard: _Shard, deadline: Deadline) -> float | None:
     return int(seconds) + int(microseconds) / 1e6 - (asked_at_s + time.time()) / 2
 
 
-async def _default_lacks(shard: _Shard, deadline: Deadline) -> str | None:
+async def _default_lacks(shard: Shard, deadline: Deadline) -> str | None:
     """Try, without doing it, what a server may judge by ``default`` when it reads its file."""
     lacks = []
     for name, *rest in _written(keys.probe_key(shard.tag)):

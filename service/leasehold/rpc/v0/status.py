@@ -106,6 +106,11 @@ UPDATE_BOOKING: Table = {
         "ALREADY_BOOKED",
         "The user has a booking of this slot.",
     ),
+    UpdateBookingStatus.DURATION_TOO_LONG: _fault(
+        "INVALID_REQUEST",
+        "booking.duration",
+        "is longer than slots may be, and than the booking's slot is",
+    ),
     UpdateBookingStatus.START_TOO_SOON: _TAKEN,
     UpdateBookingStatus.SLOT_UNAVAILABLE: _TAKEN,
     UpdateBookingStatus.START_TOO_FAR: _fault(

@@ -22,9 +22,8 @@ _API = "v1"
 class LeaseServicer(pb_grpc.LeaseServiceServicer):
     """Shows leases and changes single ones; whoever changes one leaves a reason in the log."""
 
-    def __init__(self, store: OperatorStore, *, max_slot_s: float, call_timeout_s: float) -> None:
+    def __init__(self, store: OperatorStore, *, call_timeout_s: float) -> None:
         self._store = store
-        self._max_slot_s = max_slot_s
         self._call_timeout_s = call_timeout_s
 
     async def GetLease(
@@ -77,7 +76,7 @@ class LeaseServicer(pb_grpc.LeaseServiceServicer):
         self, request: pb.InspectSlotRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> pb.InspectSlotResponse:
         """Tell who has each spot of a slot."""
-        slot = translate.inspected_slot(request, self._max_slot_s)
+        slot = translate.inspected_slot(request)
         outcome = await self._store.inspect_slot(slot, self._deadline(context))
         status.raise_unless_answered(status.INSPECT_SLOT, outcome.status)
         return translate.inspection_message(outcome)

@@ -98,7 +98,7 @@ def _span(message: pb.TimeSpan, path: str, faults: Faults) -> Span:
     return Span(read("begin_time"), read("end_time"))
 
 
-def inspected_slot(request: pb.InspectSlotRequest, max_slot_s: float) -> Slot:
+def inspected_slot(request: pb.InspectSlotRequest) -> Slot:
     """Read a slot, or raise InvalidRequestError."""
     faults, slot = Faults(), request.slot
     faults.present(request, "slot", "slot")
@@ -110,7 +110,7 @@ def inspected_slot(request: pb.InspectSlotRequest, max_slot_s: float) -> Slot:
         start_s = faults.whole_seconds(slot.start_time, "slot.start_time")
     if faults.present(slot, "duration", "slot.duration"):
         duration_s = faults.whole_seconds(slot.duration, "slot.duration")
-        faults.note("slot.duration", checks.duration_fault(duration_s, max_slot_s))
+        faults.note("slot.duration", checks.duration_fault(duration_s, checks.LONGEST_SLOT_S))
     faults.note("slot.staff_id", checks.optional_id_fault(slot.staff_id))
     faults.note("slot.room_id", checks.optional_id_fault(slot.room_id))
     faults.note("slot.party_size", checks.party_size_fault(slot.party_size))

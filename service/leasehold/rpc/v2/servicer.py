@@ -75,7 +75,7 @@ class BookingServicer(pb_grpc.BookingServiceServicer):
     ) -> pb.UpdateBookingResponse:
         """Move or cancel a booking, or change its party size or its state."""
         deadline = self._deadline(context)
-        command = translate.update_booking_command(request, self._max_slot_s)
+        command = translate.update_booking_command(request)
         tell(booking_id=request.booking.booking_id)
         outcome = await self._store.update_booking(command, deadline)
         note_outcome(translate.API, "update_booking", outcome.status)

@@ -134,6 +134,11 @@ UPDATE_BOOKING: Table = {
         pb.BookingFailure.BOOKING_NOT_CANCELLABLE, "The booking is a no-show."
     ),
     UpdateBookingStatus.ALREADY_BOOKED_BY_USER: _HAS_IT,
+    UpdateBookingStatus.DURATION_TOO_LONG: Fault(
+        "INVALID_REQUEST",
+        "booking.slot.duration",
+        "is longer than slots may be, and than the booking's slot is",
+    ),
     UpdateBookingStatus.START_TOO_SOON: _BEGUN,
     UpdateBookingStatus.SLOT_UNAVAILABLE: _TAKEN,
     UpdateBookingStatus.START_TOO_FAR: Fault(

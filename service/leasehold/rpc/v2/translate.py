@@ -46,7 +46,9 @@ def create_booking_command(request: pb.CreateBookingRequest, max_slot_s: float) 
     Raises NotFoundError for a lease id that can be none of ours. Source: contract 2.3, 2.5, 6.2.
     """
     faults = Faults()
-    slot = _slot(request, "slot", max_slot_s, faults)
+    # A lease may have been granted when slots could be longer; its slot has to be the lease's own.
+    longest_s = checks.LONGEST_SLOT_S if request.HasField("lease_ref") else max_slot_s
+    slot = _slot(request, "slot", longest_s, faults)
     faults.note("idempotency_token", checks.id_fault(request.idempotency_token))
     faults.note("additional_request", checks.words_fault(request.additional_request))
     if faults.present(request, "user_information", "user_information"):
@@ -122,7 +124,7 @@ def booking_status(booking_id: str, record: BookingRecord) -> pb.GetBookingStatu
     )
 
 
-def update_booking_command(request: pb.UpdateBookingRequest, max_slot_s: float) -> UpdateBooking:
+def update_booking_command(request: pb.UpdateBookingRequest) -> UpdateBooking:
     """Read an UpdateBooking, or raise InvalidRequestError naming every field at fault.
 
     Without a mask, what the booking of the request carries is to be changed; so it is of what a
@@ -143,7 +145,8 @@ def update_booking_command(request: pb.UpdateBookingRequest, max_slot_s: float) 
     if "slot.start_time" in paths:
         start_s = read_start_s(slot, "booking.slot", faults)
     if "slot.duration" in paths:
-        duration_s = read_duration_s(slot, "booking.slot", max_slot_s, faults)
+        # The booking may have been made when slots could be longer, so the store judges.
+        duration_s = read_duration_s(slot, "booking.slot", checks.LONGEST_SLOT_S, faults)
     if "slot.resources.party_size" in paths:
         party_size = slot.resources.party_size
         fault = checks.party_size_fault(party_size)
