@@ -191,6 +191,13 @@ class Settings(ListenerSettings):
                 f" {PREFIX}MAX_LEASE_S ({number(self.max_lease_s)});"
                 " the first must not be the larger"
             )
+        longest_s = max(self.max_lease_s, self.max_lease_life_s)
+        if self.feed_max_events and self.feed_retention_s < longest_s:
+            yield (
+                f"{PREFIX}FEED_RETENTION_S ({number(self.feed_retention_s)}) is below the longest"
+                f" life of a hold ({number(longest_s)}), so its end could be no event;"
+                f" raise it, or lower {PREFIX}MAX_LEASE_LIFE_S and {PREFIX}MAX_LEASE_S"
+            )
 
     def _store_contradictions(self) -> Iterator[str]:
         """Yield what is set of the store's access and would not be used, or not work."""

@@ -73,8 +73,14 @@ async def test_list_events_shows_what_happened_and_where_to_go_on(
 
 
 async def test_list_events_of_a_merchant_without_any_is_empty(fake: Backend, feed: Any) -> None:
-    """There is nothing to go on after, so the next page begins at the beginning, too."""
-    assert await listed(feed, fake) == pb.ListEventsResponse()
+    """The token stands for the moment: what happens from then on comes after it."""
+    empty = await listed(feed, fake)
+    assert empty == pb.ListEventsResponse(next_page_token=empty.next_page_token)
+    assert empty.next_page_token
+
+    await fake.create_lease(await fake.slot())
+    (held,) = (await listed(feed, fake, empty.next_page_token)).events
+    assert held.kind == pb.EVENT_KIND_HELD
 
 
 async def test_list_events_after_one_that_is_gone_is_out_of_range(fake: Backend, feed: Any) -> None:

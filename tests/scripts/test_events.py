@@ -259,10 +259,35 @@ async def test_pages_go_on_where_the_last_one_ended(backend: Backend, most: int)
     assert (await listed(backend, events[4].token)).events == ()
 
 
-async def test_merchant_without_events_has_an_empty_page(backend: Backend) -> None:
-    """Nothing has happened, which is no fault, and reading leaves nothing behind."""
-    assert await listed(backend) == ListEventsOutcome(ListEventsStatus.LISTED)
-    assert await backend.dump() == {}
+@pytest.mark.parametrize("most", [1, 100])
+async def test_page_without_events_has_a_token_of_its_moment(backend: Backend, most: int) -> None:
+    """What happens after it is told, from it and from the beginning; the moment itself is not."""
+    empty = await listed(backend, most=most)
+    assert empty == ListEventsOutcome(ListEventsStatus.LISTED, (), empty.token)
+    assert empty.token
+    for after in ("", empty.token):
+        assert await listed(backend, after, most) == empty
+    assert await backend.redis.xlen(keys.events_key(backend.merchant)) == 1
+
+    await backend.create_lease(await backend.slot())
+    await release(backend)
+    for after in ("", empty.token):
+        assert kinds(await read_events(backend, after, most=most)) == ["held", "released"]
+
+
+async def test_moment_that_was_trimmed_past_is_missed(backend: Backend) -> None:
+    """Whoever has seen no event yet is told, too, that the first ones are gone."""
+    backend.terms = replace(EVENTFUL, max_events=1)
+    moment, slot = (await listed(backend)).token, await backend.slot()
+    for number in range(120):
+        await backend.create_lease(slot, f"r-{number}")
+        await release(backend, f"r-{number}")
+
+    assert (await listed(backend, moment)).status is ListEventsStatus.EVENTS_MISSED
+    await backend.redis.delete(keys.events_key(backend.merchant))
+    again = (await listed(backend)).token
+    await backend.redis.delete(keys.events_key(backend.merchant))
+    assert (await listed(backend, again)).status is ListEventsStatus.EVENTS_MISSED
 
 
 async def test_events_that_were_trimmed_away_are_missed(backend: Backend) -> None:

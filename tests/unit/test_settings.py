@@ -51,6 +51,21 @@ def test_required_findings_are_those_that_there_are(monkeypatch: pytest.MonkeyPa
     assert "names no finding: evicton; allowed: any of version" in fault
 
 
+def test_retention_of_events_below_the_life_of_a_hold_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The end of such a hold could be no event; where no events are kept it does not matter."""
+    monkeypatch.setenv("LEASEHOLD_FEED_RETENTION_S", "3599")
+    assert load().feed_max_events == 0
+
+    (fault,) = faults(monkeypatch, FEED_MAX_EVENTS="10")
+    assert "FEED_RETENTION_S (3599) is below the longest life of a hold (3600)" in fault
+    (fault,) = faults(monkeypatch, MAX_LEASE_LIFE_S="60", MAX_LEASE_S="7200")
+    assert "(7200)" in fault
+    monkeypatch.setenv("LEASEHOLD_MAX_LEASE_S", "900")
+    assert load().feed_retention_s == 3599
+
+
 def test_fractions_reach_the_store_in_milliseconds(monkeypatch: pytest.MonkeyPatch) -> None:
     """Seconds may have fractions; the store counts milliseconds."""
     monkeypatch.setenv("LEASEHOLD_MIN_LEASE_S", "0.2")

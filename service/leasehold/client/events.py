@@ -51,7 +51,7 @@ class EventPage:
 
     events: tuple[Event, ...]
     token: str
-    """Where to go on, now or later; empty only as long as the merchant has no events."""
+    """Where to go on, now or later; a page without events stands for the moment of the answer."""
 
 
 def read_page(response: pb.ListEventsResponse) -> EventPage:

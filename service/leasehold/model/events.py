@@ -71,6 +71,8 @@ class ListEventsOutcome:
     status: ListEventsStatus
     events: tuple[Event, ...] = ()
     """Oldest first."""
+    token: str = ""
+    """Asks for what comes after these; without any it stands for the moment of the answer."""
 
 
 class EventStore(Protocol):

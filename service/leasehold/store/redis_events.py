@@ -26,7 +26,7 @@ class RedisEvents:
     async def list_events(self, command: ListEvents, deadline: Deadline) -> ListEventsOutcome:
         """Return a page of events; see lua/list_events.lua for the answers."""
         merchant_id = command.merchant_id
-        status, *page = await self._link.run(
+        status, *found = await self._link.run(
             self._list_events,
             [keys.events_key(merchant_id)],
             [
@@ -38,8 +38,11 @@ class RedisEvents:
             ],
             deadline,
         )
-        events = (_event(merchant_id, *each) for each in (page[0] if page else ()))
-        return ListEventsOutcome(ListEventsStatus(status), tuple(events))
+        if not found:
+            return ListEventsOutcome(ListEventsStatus(status))
+        token, page = found
+        events = tuple(_event(merchant_id, *each) for each in page)
+        return ListEventsOutcome(ListEventsStatus(status), events, token)
 
 
 def _event(merchant_id: str, token: str, words: list[str]) -> Event:

@@ -62,8 +62,8 @@ class FeedServicer(pb_grpc.FeedServiceServicer):
         outcome = await self._store.list_events(command, deadline)
         note_outcome(_API, "list_events", outcome.status)
         status.raise_unless_answered(status.LIST_EVENTS, outcome.status)
-        last = outcome.events[-1].token if outcome.events else command.after
-        return pb.ListEventsResponse(events=map(_message, outcome.events), next_page_token=last)
+        events = map(_message, outcome.events)
+        return pb.ListEventsResponse(events=events, next_page_token=outcome.token)
 
 
 def _command(request: pb.ListEventsRequest) -> ListEvents:
