@@ -21,7 +21,8 @@ ROOMS = {
     "options": set(),
     "client_settings": {"options"},
     "listeners": {"model", "options"},
-    "settings": {"model", "options", "listeners", "client_settings"},
+    "store_settings": {"model", "options", "listeners"},
+    "settings": {"model", "options", "store_settings", "client_settings"},
     "credentials": set(),
     "doors": {"model", "options", "listeners", "settings", "credentials", "rpc", "telemetry"},
     "watch": {"model", "settings", "store", "telemetry"},
@@ -56,7 +57,7 @@ LIBRARIES = {
     "aiohttp": {"telemetry", "doors"},
     "cryptography": {"credentials"},
     "prometheus_client": {"telemetry"},
-    "pydantic": {"options", "listeners", "settings", "client_settings"},
+    "pydantic": {"options", "listeners", "store_settings", "settings", "client_settings"},
 }
 """Which rooms may import a library that has a room of its own."""
 
