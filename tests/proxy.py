@@ -16,6 +16,8 @@ class Proxy:
         """Where connections lead that are made from now on."""
         self.port = 0
         self.connections = 0
+        self.waiting = 0
+        """How many connections have sent something that is held back now."""
         self._refusals = 0
         self._drop_replies = 0
         self._replies_to_pass = 0
@@ -110,7 +112,9 @@ class Proxy:
         self, source: asyncio.StreamReader, sink: asyncio.StreamWriter
     ) -> None:
         while data := await source.read(65_536):
+            self.waiting += 1
             await self._pass_requests.wait()
+            self.waiting -= 1
             await self._pass_on(data, sink)
         raise ConnectionResetError
 

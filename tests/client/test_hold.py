@@ -2,6 +2,8 @@ import asyncio
 from datetime import timedelta
 
 import pytest
+from grpc import ChannelConnectivity
+from tests.callers import until
 from tests.clients import (
     ADA,
     FIVE_MINUTES,
@@ -19,9 +21,11 @@ from leasehold.client import (
     BookingStatus,
     Client,
     Extended,
+    Hold,
     LeaseState,
     NoAnswerError,
     Operators,
+    Refused,
     RefusedError,
     ShownLease,
 )
@@ -124,9 +128,101 @@ async def test_hold_cancelled_before_its_answer_is_given_back(service: Service) 
             (lease,) = await leases_of(service, "salon-eve")
             assert lease.state is LeaseState.HELD
             asking.cancel()
+            proxy.release()
             with pytest.raises(asyncio.CancelledError):
                 await asking
             assert (await shown(service, lease.lease_id)).state is LeaseState.RELEASED
+
+
+async def test_hold_cancelled_while_create_lease_is_on_its_way_holds_nothing(
+    service: Service,
+) -> None:
+    """A release that overtakes the request would be of no use: the request is finished first."""
+    slots = [slot_of(staff, "salon-fay") for staff in ("fay", "gil", "hue")]
+    async with proxy_to(port_of(service.address)) as proxy:
+        partner = f"127.0.0.1:{proxy.port}"
+        async with Client(partner, operators=operators_of(service)) as client:
+            for slot in slots:
+                await client.check_availability(slot)
+                proxy.hold()
+                asking = asyncio.create_task(client.hold(slot, FIVE_MINUTES).__aenter__())
+                await until("the request is on its way", lambda: proxy.waiting > 0)
+                asking.cancel()
+                await asyncio.sleep(0)
+                proxy.release()
+                with pytest.raises(asyncio.CancelledError):
+                    await asking
+                assert await client.check_availability(slot) == 1
+
+    leases = await leases_of(service, "salon-fay")
+    assert {lease.state for lease in leases} == {LeaseState.RELEASED}
+    assert len(leases) == len(slots)
+
+
+async def test_hold_cancelled_without_an_answer_ends_within_its_time(service: Service) -> None:
+    """CancelledError waits for the release as long as for an answer, and closing for the rest."""
+    slot = slot_of("gia", "salon-gia")
+    async with proxy_to(port_of(service.told["operator_listen"])) as proxy:
+        operators = Operators(f"127.0.0.1:{proxy.port}", timeout_s=30)
+        async with (
+            proxy_to(port_of(service.address)) as partners,
+            Client(f"127.0.0.1:{partners.port}", operators=operators, timeout_s=1) as client,
+        ):
+            await client.check_availability(slot)
+            partners.hold_replies()
+            proxy.hold()
+            asking = asyncio.create_task(client.hold(slot, FIVE_MINUTES).__aenter__())
+            (lease,) = await leases_of(service, "salon-gia")
+            asking.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await asking
+            assert (await shown(service, lease.lease_id)).state is LeaseState.HELD
+            proxy.release()
+    assert (await shown(service, lease.lease_id)).state is LeaseState.RELEASED
+
+
+@pytest.mark.parametrize("is_cancelled", [True, False], ids=["cancelled", "in vain"])
+async def test_hold_that_was_never_sent_asks_for_no_release(
+    service: Service, *, is_cancelled: bool
+) -> None:
+    """Where no partner listener answers, the operators' listener is not called."""
+    async with proxy_to(port_of(service.told["operator_listen"])) as proxy:
+        operators = Operators(f"127.0.0.1:{proxy.port}", timeout_s=30)
+        async with Client(NOBODY, operators=operators, timeout_s=0.3) as client:
+            asking = asyncio.create_task(client.hold(slot_of("hua"), FIVE_MINUTES).__aenter__())
+            if is_cancelled:
+                channel = client._connection._channel
+                while not channel or channel.get_state() is ChannelConnectivity.IDLE:
+                    await asyncio.sleep(0)
+                asking.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await asking
+            else:
+                with pytest.raises(NoAnswerError) as caught:
+                    await asking
+                assert not caught.value.may_have_arrived
+        assert proxy.connections == 0
+
+
+async def test_hold_without_an_answer_waits_for_no_release(service: Service) -> None:
+    """The time of the call is kept: its error comes before the release, which goes on."""
+    slot = slot_of("iva", "salon-iva")
+    async with proxy_to(port_of(service.told["operator_listen"])) as proxy:
+        operators = Operators(f"127.0.0.1:{proxy.port}", timeout_s=30)
+        async with (
+            proxy_to(port_of(service.address)) as partners,
+            Client(f"127.0.0.1:{partners.port}", operators=operators, timeout_s=1) as client,
+        ):
+            await client.check_availability(slot)
+            partners.hold_replies()
+            proxy.hold()
+            with pytest.raises(NoAnswerError) as caught:
+                await client.hold(slot, FIVE_MINUTES).__aenter__()
+            assert caught.value.may_have_arrived
+            (lease,) = await leases_of(service, "salon-iva")
+            assert lease.state is LeaseState.HELD
+            proxy.release()
+    assert (await shown(service, lease.lease_id)).state is LeaseState.RELEASED
 
 
 async def test_hold_without_an_answer_is_given_back(service: Service) -> None:
@@ -177,6 +273,40 @@ async def test_a_hold_whose_booking_had_no_answer_keeps_the_booking(service: Ser
     assert (await shown(service, hold.lease_id)).state is LeaseState.CONSUMED
 
 
+async def run_out(service: Service, hold: Hold) -> None:
+    """Wait until a hold has ended by itself."""
+    async with asyncio.timeout(20):
+        while (await shown(service, hold.lease_id)).state is not LeaseState.EXPIRED:
+            await asyncio.sleep(0.01)
+
+
+async def test_book_after_the_hold_has_run_out_books_a_free_slot_directly(service: Service) -> None:
+    """A payment that comes late is no reason to lose the slot; booked twice it is one booking."""
+    soon_over = timedelta(seconds=1.5)
+    async with client_of(service) as client:
+        async with client.hold(slot_of("gwen"), soon_over) as hold:
+            await run_out(service, hold)
+            booked = await hold.book(ADA)
+            assert await hold.book(ADA) == booked
+        assert isinstance(booked, Booked)
+        assert await client.get_booking_status(booked.booking_id) is BookingStatus.CONFIRMED
+        assert await client.check_availability(hold.slot) == 0
+
+
+async def test_book_after_the_hold_has_run_out_is_refused_when_the_slot_is_taken(
+    service: Service,
+) -> None:
+    """What another caller has got meanwhile stays with that caller."""
+    slot, soon_over = slot_of("gail"), timedelta(seconds=1.5)
+    async with client_of(service) as client, client.hold(slot, soon_over) as late:
+        await run_out(service, late)
+        async with client.hold(slot, FIVE_MINUTES):
+            refused = await late.book(ADA)
+    assert isinstance(refused, Refused)
+    assert refused.cause == "SLOT_UNAVAILABLE"
+    assert late.booking is None
+
+
 async def test_hold_of_a_taken_slot_raises_its_refusal(service: Service) -> None:
     """There is nothing to hold, so the block is not entered."""
     slot = slot_of("hal")
@@ -204,9 +334,7 @@ async def test_hold_without_operators_ends_by_itself(service: Service) -> None:
         async with client.hold(slot_of("jo"), timedelta(seconds=1.5)) as hold:
             pass
         assert (await shown(service, hold.lease_id)).state is LeaseState.HELD
-        async with asyncio.timeout(20):
-            while (await shown(service, hold.lease_id)).state is not LeaseState.EXPIRED:
-                await asyncio.sleep(0.01)
+        await run_out(service, hold)
 
 
 async def test_hold_is_extended(service: Service) -> None:

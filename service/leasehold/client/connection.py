@@ -11,7 +11,7 @@ import grpc
 from google.protobuf.message import Message
 
 from leasehold.client.access import Access, open_channel, read_address
-from leasehold.client.errors import CallError, call_error
+from leasehold.client.errors import CallError, NoAnswerError, call_error
 
 _FIRST_BACKOFF_S = 0.05
 _LONGEST_BACKOFF_S = 1.0
@@ -23,7 +23,32 @@ _ONLY_WITH_RETRY_INFO = ("RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED")
 # The other side cancels calls when its drain runs out of time.
 _PASSING = ("UNAVAILABLE", "CANCELLED")
 
+# A channel in one of these states has had no connection since it was last without one.
+_UNCONNECTED = (grpc.ChannelConnectivity.CONNECTING, grpc.ChannelConnectivity.TRANSIENT_FAILURE)
+
 OpenStub = Callable[[grpc.aio.Channel], Any]
+
+
+class Sending:
+    """Whether a request may have reached its listener, asked while the call goes on, too."""
+
+    def __init__(self) -> None:
+        """Nothing is sent yet."""
+        self._channel: grpc.aio.Channel | None = None
+        self._may_have_arrived = False
+
+    def begin(self, channel: grpc.aio.Channel) -> None:
+        """Note that an attempt begins."""
+        is_connected = channel.get_state() is grpc.ChannelConnectivity.READY
+        self._may_have_arrived = self.may_have_arrived or is_connected
+        self._channel = channel
+
+    @property
+    def may_have_arrived(self) -> bool:
+        """Return False only while no attempt has had a connection."""
+        if self._may_have_arrived or not self._channel:
+            return self._may_have_arrived
+        return self._channel.get_state() not in _UNCONNECTED
 
 
 class Connection:
@@ -50,31 +75,44 @@ class Connection:
             await channel.close()
 
     async def call(
-        self, stub: OpenStub, name: str, request: Message, *, repeatable: bool = True
+        self,
+        stub: OpenStub,
+        name: str,
+        request: Message,
+        *,
+        repeatable: bool = True,
+        sending: Sending | None = None,
     ) -> Any:
         """Return what a method answers; raises CallError or AccessError.
 
         Without an answer it is asked again until the deadline, when the server wants to be asked,
         if that may be (``repeatable``) and may help; then the last error is raised.
         """
+        sending = sending or Sending()
         give_up_at_s = time.monotonic() + self._timeout_s
         for attempt in itertools.count():
+            timeout_s = give_up_at_s - time.monotonic()
             try:
-                return await self._try(stub, name, request, give_up_at_s - time.monotonic())
+                return await self._try(stub, name, request, timeout_s, sending)
             except CallError as error:
+                if isinstance(error, NoAnswerError):
+                    error.may_have_arrived = sending.may_have_arrived
                 wait_s = wait_before_retry_s(error, attempt) if repeatable else None
                 if wait_s is None or time.monotonic() + wait_s >= give_up_at_s:
                     raise
             await asyncio.sleep(wait_s)
         raise AssertionError("counting never ends")
 
-    async def _try(self, stub: OpenStub, name: str, request: Message, timeout_s: float) -> Any:
+    async def _try(
+        self, stub: OpenStub, name: str, request: Message, timeout_s: float, sending: Sending
+    ) -> Any:
         if self._channel is None:
             raise RuntimeError("a client is used inside `async with`")
         if stub not in self._stubs:
             self._stubs[stub] = stub(self._channel)
         token = self._access.token()
         metadata = (("authorization", f"Bearer {token}"),) if token else ()
+        sending.begin(self._channel)
         try:
             return await getattr(self._stubs[stub], name)(
                 request, timeout=timeout_s, metadata=metadata

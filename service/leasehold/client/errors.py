@@ -65,6 +65,8 @@ class NoAnswerError(CallError):
 
     reference = ""
     """The user_reference or idempotency token of the request, empty for other requests."""
+    may_have_arrived = True
+    """False where there was no connection to send the request by, so nothing was carried out."""
 
 
 def call_error(address: str, error: grpc.aio.AioRpcError) -> CallError:

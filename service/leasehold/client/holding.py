@@ -2,10 +2,11 @@
 
 import asyncio
 import uuid
+from collections.abc import Coroutine
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from leasehold.client.errors import AccessError, ClientError
+from leasehold.client.errors import AccessError, ClientError, NoAnswerError
 from leasehold.client.leases import Extended
 from leasehold.client.operators import Operators
 from leasehold.client.values import Booked, Held, Person, Refused
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 _RELEASE_REASON = "its holder left without booking"
 _EXTEND_REASON = "its holder needs longer"
+_LEASE_EXPIRED = "LEASE_EXPIRED"
 
 
 class Hold:
@@ -23,8 +25,9 @@ class Hold:
 
     def __init__(self, client: "Client", slot: Slot, held: Held) -> None:
         self._client = client
-        # One for all attempts: whoever books again after an error gets the same booking.
-        self._token = str(uuid.uuid4())
+        # For all attempts: a caller who books again after an error gets the same booking. A token
+        # belongs to a request with its lease, so booking directly needs a token of its own.
+        self._token, self._direct_token = str(uuid.uuid4()), str(uuid.uuid4())
         self.slot = slot
         self.lease_id = held.lease_id
         self.reference = held.reference
@@ -36,7 +39,10 @@ class Hold:
         """After leaving: why it could not be given back, so that it ends with its expiry."""
 
     async def book(self, person: Person, *, additional_request: str = "") -> Booked | Refused:
-        """Turn the hold into a booking; after an error it may be asked again. Raises CallError."""
+        """Turn the hold into a booking; after an error it may be asked again. Raises CallError.
+
+        A hold that has run out is booked directly, which succeeds where its slot is still free.
+        """
         booked = await self._client.create_booking(
             self.slot,
             person,
@@ -44,6 +50,13 @@ class Hold:
             token=self._token,
             additional_request=additional_request,
         )
+        if isinstance(booked, Refused) and booked.cause == _LEASE_EXPIRED:
+            booked = await self._client.create_booking(
+                self.slot,
+                person,
+                token=self._direct_token,
+                additional_request=additional_request,
+            )
         if isinstance(booked, Booked):
             self.booking = booked
         return booked
@@ -63,7 +76,7 @@ class Hold:
 
 
 class Leaving:
-    """Gives back what was held, even while those who held it are being cancelled."""
+    """Gives back what was held, even while the holders are being cancelled."""
 
     def __init__(self, operators: Operators | None) -> None:
         self._operators = operators
@@ -74,16 +87,49 @@ class Leaving:
 
         That it is not held any more is fine. Cancelled, it stops waiting, but goes on.
         """
-        if self._operators is None:
-            return None
-        task = asyncio.create_task(self._release(self._operators, lease_id))
+        return await asyncio.shield(self._start(self._release(lease_id)))
+
+    def give_back_later(self, lease_id: str) -> None:
+        """Release a lease without a wait for it."""
+        self._start(self._release(lease_id))
+
+    async def give_back_granted(
+        self, asking: asyncio.Task[Held | Refused], lease_id: str, until_s: float
+    ) -> None:
+        """Release what a CreateLease grants that nobody waits for any more.
+
+        To release sooner would be of no use: the request may still be on its way. The wait ends at
+        ``until_s`` of the loop's clock, or when it is cancelled; the work goes on.
+        """
+        task = self._start(self._finish(asking, lease_id))
+        await asyncio.wait((task,), timeout=until_s - asyncio.get_running_loop().time())
+
+    def _start(
+        self, releasing: Coroutine[None, None, ClientError | None]
+    ) -> asyncio.Task[ClientError | None]:
+        task = asyncio.create_task(releasing)
         self._releases.add(task)
         task.add_done_callback(self._releases.discard)
-        return await asyncio.shield(task)
+        return task
 
-    async def _release(self, operators: Operators, lease_id: str) -> ClientError | None:
+    async def _finish(
+        self, asking: asyncio.Task[Held | Refused], lease_id: str
+    ) -> ClientError | None:
         try:
-            await operators.release_lease(lease_id, _RELEASE_REASON)
+            if isinstance(await asking, Refused):
+                return None
+        except NoAnswerError as error:
+            if not error.may_have_arrived:
+                return None
+        except ClientError:
+            return None
+        return await self._release(lease_id)
+
+    async def _release(self, lease_id: str) -> ClientError | None:
+        if self._operators is None:
+            return None
+        try:
+            await self._operators.release_lease(lease_id, _RELEASE_REASON)
         except ClientError as error:
             return error
         return None

@@ -11,7 +11,7 @@ from typing import Any, Self, cast
 from google.protobuf.message import Message
 
 from leasehold.client.access import Access
-from leasehold.client.connection import Connection
+from leasehold.client.connection import Connection, Sending
 from leasehold.client.errors import NoAnswerError, RefusedError
 from leasehold.client.holding import Hold, Leaving
 from leasehold.client.operators import DEFAULT_TIMEOUT_S, Operators
@@ -54,6 +54,7 @@ class Client:
         ``operators`` is opened and closed with the client; it gives back what ``hold`` held.
         """
         self.operators = operators
+        self._timeout_s = timeout_s
         self._connection = Connection(address, access or Access(), timeout_s)
         self._leaving = Leaving(operators)
         self._opened = AsyncExitStack()
@@ -90,12 +91,17 @@ class Client:
 
         The same ``reference`` finds the same lease again; without one a new one is made.
         """
+        return await self._create_lease(slot, until, reference or str(uuid.uuid4()), Sending())
+
+    async def _create_lease(
+        self, slot: Slot, until: datetime, reference: str, sending: Sending
+    ) -> Held | Refused:
         request = pb.CreateLeaseRequest()
-        request.lease.user_reference = reference or str(uuid.uuid4())
+        request.lease.user_reference = reference
         request.lease.lease_expiration_time.FromDatetime(in_utc(until))
         write_slot(request.lease.slot, slot)
         response: pb.CreateLeaseResponse = await self._ask(
-            "CreateLease", request, reference=request.lease.user_reference
+            "CreateLease", request, reference=reference, sending=sending
         )
         if response.HasField("booking_failure"):
             return read_refusal(response.booking_failure)
@@ -187,15 +193,7 @@ class Client:
         Raises RefusedError where the slot is not to be had. Without ``operators`` what is held
         ends by itself, with its expiry.
         """
-        reference = str(uuid.uuid4())
-        lease_id = ids.wire_id(slot.merchant_id, ids.lease_suffix(reference))
-        try:
-            until = datetime.now(UTC) + for_
-            held = await self.create_lease(slot, until, reference=reference)
-        except (NoAnswerError, asyncio.CancelledError):
-            # It may have been granted all the same, and its id follows from the reference.
-            await self._leaving.give_back(lease_id)
-            raise
+        held = await self._hold(slot, datetime.now(UTC) + for_)
         if isinstance(held, Refused):
             raise RefusedError(held)
         hold = Hold(self, slot, held)
@@ -205,12 +203,39 @@ class Client:
             if not hold.booking:
                 hold.release_error = await self._leaving.give_back(held.lease_id)
 
+    async def _hold(self, slot: Slot, until: datetime) -> Held | Refused:
+        """Create a lease that is not left behind by an error, or when the caller is cancelled."""
+        reference, sending = str(uuid.uuid4()), Sending()
+        lease_id = ids.wire_id(slot.merchant_id, ids.lease_suffix(reference))
+        give_up_at_s = asyncio.get_running_loop().time() + self._timeout_s
+        asking = asyncio.create_task(self._create_lease(slot, until, reference, sending))
+        try:
+            return await asyncio.shield(asking)
+        except NoAnswerError as error:
+            # It may have been granted all the same, and its id follows from the reference.
+            if error.may_have_arrived:
+                self._leaving.give_back_later(lease_id)
+            raise
+        except asyncio.CancelledError:
+            if self.operators and sending.may_have_arrived:
+                await self._leaving.give_back_granted(asking, lease_id, give_up_at_s)
+            else:
+                asking.cancel()
+                await asyncio.wait((asking,))
+            raise
+
     async def _ask(
-        self, name: str, request: Message, *, reference: str = "", repeatable: bool = True
+        self,
+        name: str,
+        request: Message,
+        *,
+        reference: str = "",
+        repeatable: bool = True,
+        sending: Sending | None = None,
     ) -> Any:
         try:
             return await self._connection.call(
-                pb_grpc.BookingServiceStub, name, request, repeatable=repeatable
+                pb_grpc.BookingServiceStub, name, request, repeatable=repeatable, sending=sending
             )
         except NoAnswerError as error:
             error.reference = reference
