@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib.util
+import itertools
 import os
 import random
 import shutil
@@ -94,10 +95,21 @@ def free_port() -> int:
 
     A cluster node listens on the port 10 000 above as well.
     """
-    while True:
-        port = random.randrange(12_000, 22_000)
-        if _is_free(port) and _is_free(port + 10_000):
-            return port
+    return next(port for port in _PORTS if _is_free(port) and _is_free(port + 10_000))
+
+
+def _ports_of_this_worker() -> Iterator[int]:
+    """Walk round a thousand ports that the processes of one run do not share.
+
+    Two that draw from the same ports can both find one free, before either listens on it.
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    ports = list(range(12_000, 22_000)[worker % 10 :: 10])
+    start = random.randrange(len(ports))
+    return itertools.cycle(ports[start:] + ports[:start])
+
+
+_PORTS = _ports_of_this_worker()
 
 
 def _is_free(port: int) -> bool:
