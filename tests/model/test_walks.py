@@ -65,18 +65,18 @@ def test_walks_on_the_fake_agree_with_the_reference(walks: int, walk_seed: int) 
         assert tally.keys() >= OPEN_ANSWERS
 
 
-@sizes(8, 600)
+@sizes(8, 200)
 def test_walks_with_feeds_on_the_fake_agree_with_the_reference(walks: int, walk_seed: int) -> None:
     """With capacities that rise and fall and slots that come and go, both agree as well."""
     tally = Tally()
     walk(lambda: StrictFakeWalk(tally), walk_seed, walks=walks, steps=100)
     print(*sorted(tally.items()), sep="\n")
     assert tally["known full"]
-    if walks > 500:
+    if walks > 100:
         assert tally.keys() >= OPEN_ANSWERS | INVENTORY_ANSWERS
 
 
-@sizes(6, 300)
+@sizes(6, 100)
 @pytest.mark.parametrize("make", [EventFakeWalk, EventStrictFakeWalk])
 def test_walks_played_back_from_their_events_say_what_the_reference_says(
     make: Callable[[Tally], Walk], walks: int, walk_seed: int
@@ -85,14 +85,14 @@ def test_walks_played_back_from_their_events_say_what_the_reference_says(
     tally = Tally()
     walk(lambda: make(tally), walk_seed, walks=walks, steps=100)
     print(*sorted(tally.items()), sep="\n")
-    if walks > 100:
+    if walks > 50:
         # So few walks seldom meet a no-show that is confirmed again.
         kinds = set(EventKind) - {EventKind.UNKNOWN, EventKind.BOOKING_CONFIRMED}
         assert tally.keys() >= {f"event: {kind}" for kind in kinds}
 
 
 @pytest.mark.parametrize("name", REAL_SERVERS)
-@sizes(2, 100)
+@sizes(2, 30)
 @pytest.mark.parametrize("make", [RealWalk, StrictRealWalk, EventRealWalk])
 def test_walks_on_a_server_agree_with_the_reference(
     make: Callable[[RedisServer, Tally], Walk], name: str, walks: int, walk_seed: int

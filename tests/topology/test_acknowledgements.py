@@ -212,10 +212,10 @@ async def test_a_booking_waits_for_the_index_of_its_user_too(
     """
     name = UserIndex.name
 
-    async def name_cut_off(*arguments: Any) -> None:
+    async def name_cut_off(*arguments: Any, **options: Any) -> None:
         monkeypatch.undo()
         cut_off(servers[1])
-        await name(*arguments)
+        await name(*arguments, **options)
 
     monkeypatch.setattr(UserIndex, "name", name_cut_off)
     command = CreateBooking(await backend.slot(), "token", "v2", "user", b"original")
