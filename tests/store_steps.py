@@ -99,7 +99,7 @@ def all_steps(link: Link, slot: Slot) -> Iterator[Step]:
     yield "merchants", lambda: anext(inventory.merchants())
     for _ in range(2):
         yield "beat", lambda: marker.beat(soon())
-    yield "examine", lambda: Doctor(link, 0, 86_400).examine()
+    yield "examine", lambda: Doctor(link, 0, 86_400, 0).examine()
     yield "drop", lambda: inventory.drop(slot.merchant_id)
     yield "forget_feed", inventory.forget_feed
     yield "ping", lambda: link.ping(soon())

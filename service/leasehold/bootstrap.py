@@ -75,7 +75,7 @@ async def serve(settings: Settings, redis_url: str, announce: Callable[[Serving]
             link,
             terms,
             is_strict=is_strict,
-            taking=watch.guard(),
+            taking=watch.taking(),
             on_grant=metrics.lease_seconds.observe,
             on_cut=_note_cut,
         )
@@ -101,10 +101,8 @@ async def serve(settings: Settings, redis_url: str, announce: Callable[[Serving]
             max_slot_s=settings.max_slot_s,
             max_closed_share=settings.max_closed_share,
         )
-        leases = LeaseServicer(
-            RedisLeases(link, terms, is_strict=is_strict),
-            call_timeout_s=settings.call_timeout_s,
-        )
+        operated = RedisLeases(link, terms, is_strict=is_strict, promising=watch.promising())
+        leases = LeaseServicer(operated, call_timeout_s=settings.call_timeout_s)
         events = RedisEvents(link, terms) if terms.max_events else None
         feed = FeedServicer(events, call_timeout_s=settings.call_timeout_s)
         operators = server.operator_listener(
@@ -161,8 +159,8 @@ async def open_inventory(settings: Settings) -> AsyncIterator[RedisInventory]:
 async def open_doctor(settings: Settings) -> AsyncIterator[Doctor]:
     """Open the configured store, or else this machine's embedded one, to be examined."""
     async with AsyncExitStack() as stack:
-        link = _open_link(settings, _store_url(settings), stack)
-        yield Doctor(link, settings.replica_acks, settings.max_slot_s)
+        link, terms = _open_link(settings, _store_url(settings), stack), settings.lease_terms()
+        yield Doctor(link, settings.replica_acks, settings.max_slot_s, terms.max_lease_ms)
 
 
 @asynccontextmanager

@@ -100,6 +100,13 @@ class Settings(StoreSettings):
         " LEASEHOLD_MAX_LEASE_S has passed.",
         json_schema_extra=allow("off or on"),
     )
+    clock_step_s: Seconds = seconds(
+        5,
+        1,
+        3600,
+        "Steps of the store's clock up to this are taken as they come; after a larger one nothing"
+        " is held until it has stepped back, or LEASEHOLD_MAX_LEASE_S has passed.",
+    )
     embedded_dir: Path = Field(
         default=Path(platformdirs.user_data_dir("leasehold")) / "embedded",
         description="Where the embedded store keeps its data.",

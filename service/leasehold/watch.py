@@ -30,17 +30,31 @@ class Watch:
         self._replica_acks = settings.replica_acks
         self._long_slots = LongSlots(link, settings.max_slot_s, _PAGES_A_LOOK)
         hold_ms = settings.lease_terms().max_lease_ms
-        self._markers = Markers(link, hold_ms, on_loss=metrics.data_losses.inc)
+        self._markers = Markers(
+            link,
+            hold_ms,
+            on_loss=metrics.data_losses.inc,
+            clock_step_ms=round(settings.clock_step_s * 1000),
+        )
         self._rounds = (
             Rounds(self._beat, _BEAT_INTERVAL_S),
             Rounds(self._look, settings.check_interval_s),
         )
         self._has_quarantine = settings.quarantine == "on"
         metrics.quarantine_remaining.set_function(self._quarantine_remaining_s)
+        metrics.clock_step_remaining.set_function(lambda: self._markers.clock_step_remaining_s)
 
-    def guard(self) -> Runner:
-        """Return what runs scripts that take a spot; with quarantine on it may refuse."""
-        return Guard(self._link, self._markers) if self._has_quarantine else self._link
+    def taking(self) -> Runner:
+        """Return what runs scripts that take a spot, or tell that one is free.
+
+        It refuses after a step of the store's clock, and in quarantine where that is on.
+        """
+        markers = self._markers
+        return Guard(self._link, markers.admit if self._has_quarantine else markers.check_clock)
+
+    def promising(self) -> Runner:
+        """Return what runs scripts that promise time and take no spot; it refuses after a step."""
+        return Guard(self._link, self._markers.check_clock)
 
     def connected(self) -> None:
         """Look at once: it may be another store, or the same one with less in it."""
@@ -62,6 +76,7 @@ class Watch:
     async def _beat(self) -> None:
         with suppress(StoreUnavailableError, DeadlinePassedError, OverloadedError):
             self._known.note(await self._markers.beat(Deadline.within(self._timeout_s, None)))
+            self._known.note(self._markers.step)
 
     async def _look(self) -> None:
         with suppress(StoreUnavailableError, DeadlinePassedError, OverloadedError):

@@ -117,7 +117,7 @@ async def walk(store: RedisServer, rule: str | None) -> list[tuple[str, str]]:
                 answer = await _try_without(tester, slot, rule, step) if rule else DENIED
                 answer = await answer_of(step[1]) if answer == DENIED else answer
                 answers.append((step[0], answer))
-            examination = await Doctor(link, 0, 86_400).examine()
+            examination = await Doctor(link, 0, 86_400, 0).examine()
     assert examination.complaints == [], rule
     return answers
 

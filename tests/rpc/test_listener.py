@@ -16,6 +16,7 @@ from tests.rpc.conftest import CALL_TIMEOUT_S, FrontEnd
 from leasehold.generated.ext.maps.booking.partner.v2 import booking_service_pb2 as v2_pb
 from leasehold.model.deadline import Deadline
 from leasehold.model.errors import (
+    ClockSteppedError,
     DeadlinePassedError,
     QuarantinedError,
     StoreTrouble,
@@ -68,6 +69,20 @@ async def test_quarantine_is_unavailable_until_it_ends(serve: Serve, failing: Fa
     failure = await failure_of(front.v2.CreateLease(lease_request(failing.now_ms)))
 
     assert (failure.code, failure.reason) == (grpc.StatusCode.UNAVAILABLE, "STORE_QUARANTINED")
+    delay = failure.detail(error_details_pb2.RetryInfo).retry_delay
+    assert (delay.seconds, delay.nanos) == (899, 500_000_000)
+
+
+async def test_step_of_the_stores_clock_is_unavailable_until_it_is_over(
+    serve: Serve, failing: FailingStore
+) -> None:
+    """A clock that is wrong is no fault of the caller; RetryInfo says how long it lasts."""
+    failing.error = ClockSteppedError(899.5)
+    front = await serve(failing)
+
+    failure = await failure_of(front.v2.CreateLease(lease_request(failing.now_ms)))
+
+    assert (failure.code, failure.reason) == (grpc.StatusCode.UNAVAILABLE, "STORE_CLOCK")
     delay = failure.detail(error_details_pb2.RetryInfo).retry_delay
     assert (delay.seconds, delay.nanos) == (899, 500_000_000)
 

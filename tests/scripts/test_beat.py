@@ -1,13 +1,16 @@
 """The marker of the data set: what each process is told when data is lost."""
 
+import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from tests.backends import Backend, soon
 
 from leasehold.store import keys, scripts
+
+CLOCK_STEP_MS = 5_000
 
 
 @pytest.fixture
@@ -26,13 +29,14 @@ class Process:
     name: str
     known: list[Any] = field(default_factory=lambda: ["", 0, 0])
     beats: int = 0
+    back_by_ms: int = 0
 
     async def beat(self, *, answer_is_lost: bool = False) -> tuple[str, int]:
         """Beat once; return the status and when data was lost."""
         self.beats += 1
-        arguments = [self.name, f"{self.name}{self.beats}", *self.known]
+        arguments = [self.name, f"{self.name}{self.beats}", *self.known, CLOCK_STEP_MS]
         beat = scripts.load("beat")
-        status, *known, lost_at_ms = await self.store.link.run(
+        status, *known, lost_at_ms, _, self.back_by_ms = await self.store.link.run(
             beat, [keys.marker_key("")], arguments, soon()
         )
         if not answer_is_lost:
@@ -182,4 +186,72 @@ async def test_beat_of_a_process_that_was_away_for_long_loses_nothing(store: Bac
     for _ in range(600):
         await busy.beat()
     assert await away.beat() == ("advanced", 0)
-    assert await store.redis.hlen(keys.marker_key("")) == 5 + 256
+    assert await store.redis.hlen(keys.marker_key("")) == 7 + 256
+
+
+async def last_beat_at(store: Backend, in_ms: int | None) -> None:
+    """Let the last beat be so far ahead of the clock, or without its time as by release 0.1.1."""
+    number = int(await store.redis.hget(keys.marker_key(""), "beat") or 0)
+    at = "" if in_ms is None else f" {await store.now_ms() + in_ms}"
+    field = f"beat:{number % 256}"
+    await store.redis.hset(keys.marker_key(""), field, f"{number} a{at}")
+
+
+async def test_beat_before_the_last_one_tells_every_process_that_the_clock_stepped_back(
+    store: Backend,
+) -> None:
+    """A process that starts after the first one has seen it is told, too."""
+    process = Process(store, "a")
+    await process.beat()
+    await last_beat_at(store, 3_600_000)
+
+    for each in (Process(store, "b"), process, Process(store, "c")):
+        await each.beat()
+        assert 3_590_000 < each.back_by_ms <= 3_600_000
+
+
+@pytest.mark.parametrize("ahead_ms", [CLOCK_STEP_MS - 1_000, -3_600_000, None])
+async def test_beat_after_a_gap_or_a_small_step_tells_of_no_step(
+    store: Backend, ahead_ms: int | None
+) -> None:
+    """A gap forward is a time in which nobody ran; a beat without its time says nothing."""
+    process = Process(store, "a")
+    await process.beat()
+    await last_beat_at(store, ahead_ms)
+
+    assert await process.beat() == ("advanced", 0)
+    assert process.back_by_ms == 0
+
+
+async def test_beat_of_a_clock_that_made_up_for_its_step_tells_of_no_step(store: Backend) -> None:
+    """It has stepped back by an hour, and forward again by as much."""
+    process = Process(store, "a")
+    await process.beat()
+    await last_beat_at(store, 3_600_000)
+    await process.beat()
+    await last_beat_at(store, -3_600_001)
+
+    await process.beat()
+    assert process.back_by_ms == 0
+
+
+async def test_beat_of_release_0_1_1_is_no_loss(store: Backend) -> None:
+    """That release writes no time, and two releases share a marker during a rollout."""
+    older, newer = Process(store, "a"), Process(store, "b")
+    await older.beat()
+    await last_beat_at(store, None)
+
+    assert await newer.beat() == ("advanced", 0)
+    assert await older.beat() == ("advanced", 0)
+
+
+async def test_beat_is_written_as_release_0_1_1_reads_it(store: Backend) -> None:
+    """That release asks whether its last beat is there, and reads those of others as well."""
+    process = Process(store, "a")
+    await process.beat()
+    await process.beat()
+
+    kept = await store.redis.hget(keys.marker_key(""), "beat:2")
+    read_by_0_1_1 = re.fullmatch(r"(\d+) (.*)", cast("str", kept))
+    assert read_by_0_1_1
+    assert read_by_0_1_1[1] == "2"

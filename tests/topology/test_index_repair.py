@@ -47,7 +47,7 @@ def pass_two_minutes(server: RedisServer) -> None:
 
 async def ailments(link: Link) -> list[tuple[Ailment, str]]:
     """Return what the doctor complains of."""
-    found = await Doctor(link, 0, 86_400).examine()
+    found = await Doctor(link, 0, 86_400, 0).examine()
     return [(each.ailment, each.key) for each in found.complaints]
 
 

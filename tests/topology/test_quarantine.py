@@ -50,7 +50,9 @@ async def backend(server: RedisServer) -> AsyncIterator[Backend]:
 def pod(backend: Backend, hold_ms: int = HOLD_MS) -> Pod:
     """Start one more process."""
     marker = Markers(backend.link, hold_ms, on_loss=lambda: None)
-    return Pod(backend, marker, RedisStore(backend.link, TERMS, taking=Guard(backend.link, marker)))
+    return Pod(
+        backend, marker, RedisStore(backend.link, TERMS, taking=Guard(backend.link, marker.admit))
+    )
 
 
 async def lease(backend: Backend, reference: str = "r-1") -> CreateLease:

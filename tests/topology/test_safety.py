@@ -164,6 +164,20 @@ async def test_look_as_a_user_who_lacks_commands_names_them(server: RedisServer)
         assert (await found(backend.link))["permissions"].state == "failed"
 
 
+@pytest.mark.parametrize(("ago_s", "state"), [(30, "warning"), (61, "ok")])
+async def test_doctor_tells_of_a_clock_that_stepped_back_for_one_longest_lease(
+    server: RedisServer, ago_s: int, state: str
+) -> None:
+    """What processes have noted in the marker is a finding, until what was held has ended."""
+    async with opened(server) as backend:
+        back_at_ms = await backend.now_ms() - ago_s * 1000
+        fields = ["back_at_ms", str(back_at_ms), "back_by_ms", "3600000"]
+        await backend.redis.execute_command("HSET", keys.marker_key(""), *fields)
+        found = {it.name: it for it in await Doctor(backend.link, 0, 86_400, 60_000).findings()}
+
+    assert found["step"].state == state
+
+
 @pytest.mark.parametrize("is_replica", [False, True])
 async def test_doctor_names_every_rule_that_is_missing(
     server: RedisServer, *, is_replica: bool
@@ -173,7 +187,7 @@ async def test_doctor_names_every_rule_that_is_missing(
     async with opened(server) as backend:
         if is_replica:
             await backend.redis.execute_command("REPLICAOF", "127.0.0.1", "1")
-        doctor = Doctor(backend.link, 0, 86_400)
+        doctor = Doctor(backend.link, 0, 86_400, 60_000)
         assert list((await doctor.lacking()).values()) == [[]]
 
         rules = [it for it in access_list()[SERVICE] if it not in taken]
@@ -312,8 +326,9 @@ async def test_slots_longer_than_they_may_be_are_a_finding_while_they_are_stored
         assert found[-1].state == "warning"
         assert "a slot of 1800000 s is held or booked" in found[-1].detail
         assert len(set(found)) <= 2
-        doctor = {each.name: each for each in await Doctor(backend.link, 0, 86_400).findings()}
-        assert doctor["slots"] == found[-1]
+        doctor = Doctor(backend.link, 0, 86_400, 60_000)
+        by_name = {each.name: each for each in await doctor.findings()}
+        assert by_name["slots"] == found[-1]
 
         await backend.redis.delete(keys.spot_key(slot, 1))
         states = [(await long_slots.look(soon())).state for _ in range(20)]

@@ -66,7 +66,7 @@ async def test_marker_notices_the_flush_of_one_shard_and_holds_up_only_its_merch
     """What one shard has lost says nothing about the others: their merchants go on."""
     losses: list[int] = []
     markers = Markers(backend.link, 60_000, on_loss=lambda: losses.append(1))
-    store = RedisStore(backend.link, TERMS, taking=Guard(backend.link, markers))
+    store = RedisStore(backend.link, TERMS, taking=Guard(backend.link, markers.admit))
     assert (await markers.beat(soon())).state == "ok"
     tags = await backend.link.shards(soon())
     assert len(tags) == 3

@@ -63,7 +63,7 @@ class Caller:
         self.link = link
         self.markers = Markers(link, 60_000, on_loss=lambda: None)
         self._store = RedisStore(link, TERMS)
-        self._guarded = RedisStore(link, TERMS, taking=Guard(link, self.markers))
+        self._guarded = RedisStore(link, TERMS, taking=Guard(link, self.markers.admit))
         self._until_ms = now_ms() + 600_000
 
     async def lease(self, reference: str, *, is_guarded: bool = False) -> CreateLeaseStatus:

@@ -33,6 +33,8 @@ REMEDIES = {
     "clock": "Let NTP set the clocks of the store's machine and of the pods.",
     "data": "Find out who flushed or restarted it. Holds of that time may be granted twice until"
     " LEASEHOLD_MAX_LEASE_S has passed; LEASEHOLD_QUARANTINE=on refuses meanwhile.",
+    "step": "Let NTP slew the clock of the store's machine, and never step it. If the clock was"
+    " right before, set it back: service goes on at once.",
     "slots": "Look whether a producer gives durations in milliseconds. Such slots can be booked,"
     " moved and cancelled, and are not held again; if they are meant, raise LEASEHOLD_MAX_SLOT_S.",
 }

@@ -51,6 +51,8 @@ class StoreTrouble(StrEnum):
     ANSWERED_TOO_LATE = "STORE_ANSWERED_TOO_LATE"
     QUARANTINED = "STORE_QUARANTINED"
     """The store has lost data, and what it may have held has not ended yet."""
+    CLOCK = "STORE_CLOCK"
+    """The store's clock has stepped, and what was held by it may not have ended yet."""
     NO_INVENTORY = "NO_INVENTORY"
     """Inventory is strict, and nobody has any: it was never loaded, or was lost."""
 
@@ -68,6 +70,14 @@ class QuarantinedError(StoreUnavailableError):
 
     def __init__(self, retry_after_s: float) -> None:
         super().__init__(StoreTrouble.QUARANTINED)
+        self.retry_after_s = retry_after_s
+
+
+class ClockSteppedError(StoreUnavailableError):
+    """What takes or promises time is not answered: the clock that would tell it has stepped."""
+
+    def __init__(self, retry_after_s: float) -> None:
+        super().__init__(StoreTrouble.CLOCK)
         self.retry_after_s = retry_after_s
 
 

@@ -15,6 +15,7 @@ FINDING_NAMES = (
     "restart",
     "replicas",
     "clock",
+    "step",
     "data",
     "slots",
 )

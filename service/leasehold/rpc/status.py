@@ -13,6 +13,7 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 from leasehold.model.errors import (
+    ClockSteppedError,
     DeadlinePassedError,
     InvalidRequestError,
     NotFoundError,
@@ -70,6 +71,12 @@ def _explain(
             message = (
                 "The store has lost data. Until all that it may have held has ended, nothing new is"
                 " held or booked. The call may be repeated then."
+            )
+            return code.UNAVAILABLE, error.trouble.value, message, [_retry(error.retry_after_s)]
+        case ClockSteppedError():
+            message = (
+                "The store's clock has stepped. Until it has stepped back, or the longest lease has"
+                " passed, nothing is answered that depends on time. The call may be repeated then."
             )
             return code.UNAVAILABLE, error.trouble.value, message, [_retry(error.retry_after_s)]
         case StoreUnavailableError():

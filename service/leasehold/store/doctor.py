@@ -35,18 +35,19 @@ _OWNER = re.compile(r"(?P<kind>lease|booking) (?P<suffix>[0-9A-Z]{26})(?: \w+)?"
 class Doctor:
     """Examines the store of a link."""
 
-    def __init__(self, link: Link, replica_acks: int, max_slot_s: float) -> None:
-        """``replica_acks`` is how many replicas the service waits for."""
+    def __init__(self, link: Link, replica_acks: int, max_slot_s: float, hold_ms: int) -> None:
+        """``replica_acks``, ``max_slot_s`` and ``hold_ms``, the longest lease: the service's."""
         self._link = link
         self._replica_acks = replica_acks
         self._max_slot_s = max_slot_s
+        self._hold_ms = hold_ms
         self._index = UserIndex(link, booking_retention_ms=0)
 
     async def findings(self) -> list[Finding]:
-        """Return what the store's own settings put at risk, and whether data is known lost."""
+        """Return what the store's own settings put at risk, and what the markers tell."""
         found = await safety.look(self._link, _deadline(), self._replica_acks)
         slots = LongSlots(self._link, self._max_slot_s, most_pages=math.inf)
-        return [*found, await self._data(), await slots.look(_deadline())]
+        return [*found, *await self._markers(), await slots.look(_deadline())]
 
     async def lacking(self) -> dict[str, list[str]]:
         """Return the rules that the store's user lacks for this release, by address."""
@@ -65,18 +66,26 @@ class Doctor:
                 cursor = str(after) if int(after) else ""
         return examination
 
-    async def _data(self) -> Finding:
+    async def _markers(self) -> list[Finding]:
         """Tell what the markers say, without advancing them as a service does."""
-        lost = []
+        lost, stepped = [], []
         for tag, node in (await self._link.shards(_deadline())).items():
             key = keys.marker_key(tag)
-            words = ("HGET", key, "lost_at_ms")
-            lost_at_ms = await self._link.read_on(node, *words, deadline=_deadline())
-            if lost_at_ms not in (None, "0"):
-                lost.append(f"{key}: lost at {keys.start_text(int(lost_at_ms) // 1000)}")
-        if lost:
-            return Finding("data", "warning", "; ".join(lost))
-        return Finding("data", "ok", "no loss is known")
+            fields = await self._read(node, "HMGET", key, "lost_at_ms", "back_at_ms", "back_by_ms")
+            lost_at_ms, back_at_ms, back_by_ms = (int(it or 0) for it in fields)
+            if lost_at_ms:
+                lost.append(f"{key}: lost at {keys.start_text(lost_at_ms // 1000)}")
+            now_s, _ = await self._read(node, "TIME")
+            if back_by_ms and back_at_ms <= int(now_s) * 1000 < back_at_ms + self._hold_ms:
+                stepped.append(f"{key}: the clock stepped back by {back_by_ms // 1000} s")
+        return [
+            Finding("step", "warning", "; ".join(stepped))
+            if stepped
+            else Finding("step", "ok", "no step back of the clock is known"),
+            Finding("data", "warning", "; ".join(lost))
+            if lost
+            else Finding("data", "ok", "no loss is known"),
+        ]
 
     async def _examine_key(self, node: Node, key: str) -> list[Ailment]:
         """Return what is wrong with a key."""

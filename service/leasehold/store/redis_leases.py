@@ -25,6 +25,7 @@ from leasehold.model.operators import (
 from leasehold.model.slot import Slot
 from leasehold.store import keys, scripts
 from leasehold.store.link import Link
+from leasehold.store.marker import Runner
 
 # So few keys at a time that nobody who asks for a lease meanwhile waits long behind them.
 _KEYS_AT_ONCE = 1000
@@ -35,8 +36,12 @@ _LEFT_FOR_THE_ANSWER = 0.5
 class RedisLeases:
     """An OperatorStore; none of it takes a free spot, so no quarantine stands in its way."""
 
-    def __init__(self, link: Link, terms: LeaseTerms, *, is_strict: bool) -> None:
+    def __init__(
+        self, link: Link, terms: LeaseTerms, *, is_strict: bool, promising: Runner | None = None
+    ) -> None:
+        """``promising`` runs the scripts that promise time, if not the link does."""
         self._link = link
+        self._promising = promising or link
         self._terms = terms
         self._is_strict = is_strict
         self._get_lease = scripts.load("get_lease")
@@ -102,7 +107,7 @@ class RedisLeases:
         """
         lease, terms = command.lease, self._terms
         sent_at_s = time.monotonic()
-        status, *held = await self._link.run(
+        status, *held = await self._promising.run(
             self._extend_lease,
             [keys.lease_key(lease.merchant_id, lease.suffix)],
             [

@@ -104,6 +104,10 @@ quarantine_remaining = Gauge(
     "leasehold_quarantine_remaining_seconds",
     "For how much longer nothing new is held or booked after a loss of data; 0 without quarantine.",
 )
+clock_step_remaining = Gauge(
+    "leasehold_clock_step_remaining_seconds",
+    "For how much longer nothing new is held after a step of the store's clock; 0 without one.",
+)
 ready = Gauge("leasehold_ready", "1 while this process wants calls, else 0.")
 build_info = Gauge("leasehold_build_info", "Always 1; the labels tell the build.", ["version"])
 certificate_expires = Gauge(
