@@ -32,7 +32,8 @@
 --   start_too_far                     the slot begins after more than max_advance_ms
 --   merchant_unknown                  the inventory does not know the merchant
 --   service_unknown                   the inventory does not know this service of the merchant
---   slot_unavailable                  the slot is not in the inventory, or all its spots are held or booked
+--   slot_unknown                      the inventory does not have the slot
+--   slot_unavailable                  all spots of the slot are held or booked
 --   created                 slot taken_at_ms  a spot is booked, since that moment
 -- Keeps: a spot has one owner; a lease becomes at most one booking; a token makes at most one booking.
 -- Cost: constant for a slot with one spot: at most five reads, and six writes of three keys. With N spots one MGET of N
@@ -131,7 +132,9 @@ if not leased_spot then
     return {'merchant_unknown'}
   elseif unknown == 'service' then
     return {'service_unknown'}
-  elseif not spots or occupied >= spots then
+  elseif not spots then
+    return {'slot_unknown'}
+  elseif occupied >= spots then
     return {'slot_unavailable'}
   end
 end

@@ -21,12 +21,13 @@
 --   replayed          expires_at_ms remaining_ms  the reference holds this slot already
 --   lease_expired                                 the reference held this slot once, also if its booking left it
 --   reference_reused                              the reference belongs to another slot
---   expiry_too_soon                               less than min_lease_ms is asked for
+--   expiry_too_soon   now_ms                      less than min_lease_ms is asked for, by the time in the answer
 --   start_too_soon                                the slot has begun, or begins within min_lease_ms
 --   start_too_far                                 the slot begins after more than max_advance_ms
 --   merchant_unknown                              the inventory does not know the merchant
 --   service_unknown                               the inventory does not know this service of the merchant
---   slot_unavailable                              the slot is not in the inventory, or all its spots are held or booked
+--   slot_unknown                                  the inventory does not have the slot: another start, duration, staff, …
+--   slot_unavailable                              all spots of the slot are held or booked
 --   created           expires_at_ms remaining_ms  a spot is held by this lease from now on
 -- Keeps: a spot has one owner, and the hold ends exactly at expires_at_ms by the TTL of its key.
 -- Cost: constant for a slot with one spot: at most three reads, and three writes of two keys. With N spots one MGET of N
@@ -86,7 +87,7 @@ elseif record[1] then
 end
 
 if asked_expires_ms < now + min_lease_ms then
-  return {'expiry_too_soon'}
+  return {'expiry_too_soon', now}
 end
 if slot_start_ms < now + min_lease_ms then
   return {'start_too_soon'}
@@ -101,12 +102,12 @@ if unknown == 'merchant' then
   return {'merchant_unknown'}
 elseif unknown == 'service' then
   return {'service_unknown'}
+elseif not spots then
+  return {'slot_unknown'}
 end
 -- The only spot of a slot is not looked at first: the SET below does that.
 local spot, owners = 1, nil
-if not spots then
-  spot = nil
-elseif spots ~= 1 or highest ~= 1 then
+if spots ~= 1 or highest ~= 1 then
 --@include find_free_spot
   local full_key = full_key_of(slot_prefix, slot)
   spot, owners = find_free_spot(spot_stem, full_key, spots, highest, lease_suffix)

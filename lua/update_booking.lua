@@ -28,7 +28,8 @@
 --   duration_too_long                                the new slot is longer than max_slot_ms, and than the old one
 --   start_too_soon                                   the new slot has begun, or begins within min_lease_ms
 --   start_too_far                                    the new slot begins after more than max_advance_ms
---   slot_unavailable                                 the new slot is not in the inventory, or has no free spot
+--   slot_unknown                                     the inventory does not have the new slot
+--   slot_unavailable                                 all spots of the new slot are held or booked
 --   updated    api original booking_status slot user taken_at_ms  it is as wanted now; the slot since that moment
 -- Keeps: the new spot is taken and the old one freed in one step; a cancelled booking stays cancelled; a user has one spot
 -- of a slot at most.
@@ -133,12 +134,13 @@ if moves then
   elseif start_ms > now + max_advance_ms then
     return {'start_too_far'}
   end
-  if spots then
-    local new_full_key = full_key_of(slot_prefix, new_slot)
-    new_spot, owners = find_free_spot(new_spot_stem, new_full_key, spots, highest, booking_suffix, owners)
-    if owners then
-      note_full(new_full_key, new_spot_stem, owners, now)
-    end
+  if not spots then
+    return {'slot_unknown'}
+  end
+  local new_full_key = full_key_of(slot_prefix, new_slot)
+  new_spot, owners = find_free_spot(new_spot_stem, new_full_key, spots, highest, booking_suffix, owners)
+  if owners then
+    note_full(new_full_key, new_spot_stem, owners, now)
   end
   if not new_spot then
     return {'slot_unavailable'}

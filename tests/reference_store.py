@@ -97,7 +97,7 @@ class ReferenceStore:
         if lease:
             return CreateLeaseOutcome(status.LEASE_EXPIRED)
         if command.asked_expires_ms < self.now_ms + terms.min_lease_ms:
-            return CreateLeaseOutcome(status.EXPIRY_TOO_SOON)
+            return CreateLeaseOutcome(status.EXPIRY_TOO_SOON, store_time_ms=self.now_ms)
         if self._starts_too_soon(slot):
             return CreateLeaseOutcome(status.START_TOO_SOON)
         if self._starts_too_far(slot):
@@ -105,6 +105,8 @@ class ReferenceStore:
         unknown = self.unknown(slot)
         if unknown:
             return CreateLeaseOutcome(status(unknown))
+        if not self._has(slot):
+            return CreateLeaseOutcome(status.SLOT_UNKNOWN)
         spot = self._free_spot(slot, command.lease_suffix)
         if not spot:
             return CreateLeaseOutcome(status.SLOT_UNAVAILABLE)
@@ -275,6 +277,8 @@ class ReferenceStore:
         unknown = self.unknown(slot)
         if unknown:
             return status(unknown)
+        if not self._has(slot):
+            return status.SLOT_UNKNOWN
         return None if self._lowest_free_spot(slot) else status.SLOT_UNAVAILABLE
 
     def _judge_move(self, made: Booking, new: Slot) -> UpdateBookingStatus | None:
@@ -285,7 +289,9 @@ class ReferenceStore:
             return status.DURATION_TOO_LONG
         if self._starts_too_soon(new):
             return status.START_TOO_SOON
-        return status.START_TOO_FAR if self._starts_too_far(new) else None
+        if self._starts_too_far(new):
+            return status.START_TOO_FAR
+        return None if self._has(new) else status.SLOT_UNKNOWN
 
     def _move(self, made: Booking, new_slot: Slot, new_spot: int) -> None:
         owner, _ = self.owners.pop((made.current_slot, made.spot))
@@ -307,6 +313,9 @@ class ReferenceStore:
     def spots(self, slot: Slot) -> tuple[int, int]:
         """Return how many spots a slot has, and the highest number that it ever had."""
         return self.inventory.spots(slot) if self.inventory else (1, 1)
+
+    def _has(self, slot: Slot) -> bool:
+        return not self.inventory or slot in self.inventory.found
 
     def unknown(self, slot: Slot) -> str | None:
         """Return the status for a slot that no inventory can have."""

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
+from tests.model.answers import INVENTORY_ANSWERS, OPEN_ANSWERS
 from tests.model.event_walks import EventFakeWalk, EventRealWalk, EventStrictFakeWalk
 from tests.model.strict_walks import StrictFakeWalk, StrictRealWalk
-from tests.model.walks import INVENTORY_ANSWERS, OPEN_ANSWERS, FakeWalk, RealWalk, Tally, Walk
+from tests.model.walks import FakeWalk, RealWalk, Tally, Walk
 from tests.servers import REAL_SERVERS, RedisServer, running
 
 from leasehold.model.events import EventKind

@@ -19,10 +19,10 @@ from tests.reference_leases import ReferenceLeases
 from tests.reference_store import ReferenceStore
 from tests.servers import RedisServer, poll
 
-from leasehold.model import booking, ids
+from leasehold.model import ids
 from leasehold.model.booking import BookingStatus, CreateBooking, UpdateBooking
 from leasehold.model.errors import StoreTrouble, StoreUnavailableError
-from leasehold.model.lease import CreateLease, CreateLeaseStatus, LeaseTerms
+from leasehold.model.lease import CreateLease, LeaseTerms
 from leasehold.model.slot import Slot
 from leasehold.store import keys
 from leasehold.store.eraser import Eraser
@@ -36,17 +36,6 @@ SLOTS |= {"later for two": (HERE, "later", 2), "elsewhere": (ELSEWHERE, "later",
 REFERENCES, USERS = ("r-1", "r-2", "r-3", "r-4"), ("u-1", "u-2", "u-3")
 SLOT, TOKEN, USER = map(st.sampled_from, (tuple(SLOTS), ("t-1", "t-2", "t-3", "t-4"), USERS))
 NUMBER = st.integers(0, 12)
-STEPS_WITH_SLOT = ("create_lease", "create_booking")
-INVENTORY_ANSWERS = {
-    "create_lease: merchant_unknown",
-    "create_booking: merchant_unknown",
-    "check_availability: merchant_unknown",
-}
-OPEN_ANSWERS = {
-    *(f"create_lease: {status}" for status in CreateLeaseStatus),
-    *(f"create_booking: {status}" for status in booking.CreateBookingStatus),
-    *(f"update_booking: {status}" for status in booking.UpdateBookingStatus),
-} - {f"{step}: {it}_unknown" for step in STEPS_WITH_SLOT for it in ("merchant", "service")}
 # Everything at one instant, as no sequence of commands could show it on a real server.
 DUMP = """
 local time, found = redis.call('TIME'), {}

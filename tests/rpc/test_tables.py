@@ -57,6 +57,7 @@ ANSWERS: dict[tuple[str, str], dict[str, int | tuple[str, str]]] = {
         "start_too_far": (FAULT, "START_TOO_FAR"),
         "merchant_unknown": (FAULT, "MERCHANT_UNKNOWN"),
         "service_unknown": (FAULT, "SERVICE_UNKNOWN"),
+        "slot_unknown": SLOT_UNAVAILABLE,
         "slot_unavailable": SLOT_UNAVAILABLE,
     },
     ("v2", "CREATE_BOOKING"): {
@@ -71,6 +72,7 @@ ANSWERS: dict[tuple[str, str], dict[str, int | tuple[str, str]]] = {
         "start_too_far": (FAULT, "START_TOO_FAR"),
         "merchant_unknown": (FAULT, "MERCHANT_UNKNOWN"),
         "service_unknown": (FAULT, "SERVICE_UNKNOWN"),
+        "slot_unknown": SLOT_UNAVAILABLE,
         "slot_unavailable": SLOT_UNAVAILABLE,
     },
     ("v2", "UPDATE_BOOKING"): {
@@ -82,6 +84,7 @@ ANSWERS: dict[tuple[str, str], dict[str, int | tuple[str, str]]] = {
         "duration_too_long": (FAULT, "INVALID_REQUEST"),
         "start_too_soon": SLOT_UNAVAILABLE,
         "start_too_far": (FAULT, "START_TOO_FAR"),
+        "slot_unknown": SLOT_UNAVAILABLE,
         "slot_unavailable": SLOT_UNAVAILABLE,
     },
     ("v0", "CREATE_LEASE"): {
@@ -92,6 +95,7 @@ ANSWERS: dict[tuple[str, str], dict[str, int | tuple[str, str]]] = {
         "start_too_far": (FAULT, "START_TOO_FAR"),
         "merchant_unknown": (FAULT, "MERCHANT_UNKNOWN"),
         "service_unknown": (FAULT, "SERVICE_UNKNOWN"),
+        "slot_unknown": GONE,
         "slot_unavailable": GONE,
     },
     ("v0", "CREATE_BOOKING"): {
@@ -106,6 +110,7 @@ ANSWERS: dict[tuple[str, str], dict[str, int | tuple[str, str]]] = {
         "start_too_far": GONE,
         "merchant_unknown": GONE,
         "service_unknown": GONE,
+        "slot_unknown": GONE,
         "slot_unavailable": GONE,
     },
     ("v0", "UPDATE_BOOKING"): {
@@ -117,6 +122,7 @@ ANSWERS: dict[tuple[str, str], dict[str, int | tuple[str, str]]] = {
         "duration_too_long": (FAULT, "INVALID_REQUEST"),
         "start_too_soon": GONE,
         "start_too_far": (FAULT, "START_TOO_FAR"),
+        "slot_unknown": GONE,
         "slot_unavailable": GONE,
     },
 }

@@ -249,7 +249,7 @@ async def test_drop_that_breaks_off_or_meets_a_feed_is_dropped_again(
 
     assert left == 50
     refused = await strict.create_lease(slots[0])
-    assert refused.status is CreateLeaseStatus.SLOT_UNAVAILABLE
+    assert refused.status is CreateLeaseStatus.SLOT_UNKNOWN
     assert await strict.inventory().drop(strict.merchant) == left
     assert await strict.inventory().drop(strict.merchant) is None
 

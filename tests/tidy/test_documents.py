@@ -14,6 +14,7 @@ from leasehold.client_settings import ClientSettings
 from leasehold.model.errors import StoreTrouble
 from leasehold.rpc import server
 from leasehold.rpc.server import Connections
+from leasehold.rpc.status import Fault
 from leasehold.rpc.v1 import status as v1
 from leasehold.rpc.v2 import status
 from leasehold.settings import PREFIX, Settings
@@ -77,7 +78,7 @@ def test_api_document_names_every_reason() -> None:
         status.CREATE_BOOKING,
         status.UPDATE_BOOKING,
     ):
-        reasons |= {entry.reason for entry in table.values() if isinstance(entry, status.Fault)}
+        reasons |= {entry.reason for entry in table.values() if isinstance(entry, Fault)}
     for operators in (v1.RELEASE_LEASE, v1.EXTEND_LEASE, v1.INSPECT_SLOT, v1.LIST_EVENTS):
         reasons |= {entry.reason for entry in operators.values() if entry}
 

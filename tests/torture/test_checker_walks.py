@@ -207,7 +207,7 @@ def reference_of(booking_id: str) -> ids.Reference:
 
 def refused(wanted: Operation, status: str) -> Operation:
     """Return a refusal with the API's word for it."""
-    is_taken = status in ("slot_unavailable", "lease_consumed")
+    is_taken = status in ("slot_unknown", "slot_unavailable", "lease_consumed")
     cause = "SLOT_UNAVAILABLE" if is_taken else status.upper()
     return replace(wanted, outcome=Outcome.REFUSED, cause=cause)
 

@@ -70,6 +70,7 @@ class CreateBookingStatus(StrEnum):
     START_TOO_FAR = "start_too_far"
     MERCHANT_UNKNOWN = "merchant_unknown"
     SERVICE_UNKNOWN = "service_unknown"
+    SLOT_UNKNOWN = "slot_unknown"
     SLOT_UNAVAILABLE = "slot_unavailable"
     CREATED = "created"
 
@@ -120,6 +121,7 @@ class UpdateBookingStatus(StrEnum):
     DURATION_TOO_LONG = "duration_too_long"
     START_TOO_SOON = "start_too_soon"
     START_TOO_FAR = "start_too_far"
+    SLOT_UNKNOWN = "slot_unknown"
     SLOT_UNAVAILABLE = "slot_unavailable"
     UPDATED = "updated"
 

@@ -66,6 +66,7 @@ class CreateLeaseStatus(StrEnum):
     START_TOO_FAR = "start_too_far"
     MERCHANT_UNKNOWN = "merchant_unknown"
     SERVICE_UNKNOWN = "service_unknown"
+    SLOT_UNKNOWN = "slot_unknown"
     SLOT_UNAVAILABLE = "slot_unavailable"
     CREATED = "created"
 
@@ -77,3 +78,5 @@ class CreateLeaseOutcome:
     status: CreateLeaseStatus
     expires_at_ms: int = 0
     """The granted expiry in epoch milliseconds, when created, replayed or consumed."""
+    store_time_ms: int = field(default=0, compare=False)
+    """The store's time, when the expiry asked for is too soon."""

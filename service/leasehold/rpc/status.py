@@ -4,6 +4,7 @@ Source: contract 6.2, "Store trouble" and "Error details".
 """
 
 import math
+from dataclasses import dataclass
 
 import grpc
 from google.protobuf.any_pb2 import Any
@@ -20,11 +21,26 @@ from leasehold.model.errors import (
     OverloadedError,
     QuarantinedError,
     StoreUnavailableError,
+    Violation,
 )
 
 _DOMAIN = "leasehold"
 _RETRY_AFTER_S = 1
 UNFINISHED = "REQUEST_UNFINISHED"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What the store finds wrong with a request: INVALID_ARGUMENT."""
+
+    reason: str
+    field: str
+    description: str
+
+    def error(self, addition: str) -> InvalidRequestError:
+        """Return the error; ``addition`` is what this very answer has to add, or empty."""
+        violation = Violation(self.field, f"{self.description}{addition}")
+        return InvalidRequestError([violation], self.reason)
 
 
 class RefusalError(Exception):

@@ -96,6 +96,8 @@ class RedisStore:
         )
         await self._tell_from_no_inventory(status, deadline)
         match granted:
+            case [now_ms] if status == CreateLeaseStatus.EXPIRY_TOO_SOON:
+                return CreateLeaseOutcome(CreateLeaseStatus(status), store_time_ms=now_ms)
             case [expires_at_ms, remaining_ms]:
                 if (time.monotonic() - sent_at_s) * 1000 >= remaining_ms:
                     raise StoreUnavailableError(StoreTrouble.ANSWERED_TOO_LATE)

@@ -8,6 +8,7 @@ from leasehold.generated.ext.maps.booking.partner.v0 import booking_service_pb2 
 from leasehold.generated.ext.maps.booking.partner.v0 import booking_service_pb2_grpc as pb_grpc
 from leasehold.model.deadline import Deadline
 from leasehold.model.store import LeaseStore
+from leasehold.rpc import expiry
 from leasehold.rpc.calls import note_outcome, tell
 from leasehold.rpc.stored import as_v0
 from leasehold.rpc.v0 import status, translate
@@ -34,7 +35,8 @@ class BookingServicer(pb_grpc.BookingServiceServicer):
         tell(lease_id=lease_id)
         outcome = await self._store.create_lease(command, deadline)
         note_outcome(translate.API, "create_lease", outcome.status)
-        status.raise_unless_granted(status.CREATE_LEASE, outcome.status)
+        addition = expiry.distance(command, outcome)
+        status.raise_unless_granted(status.CREATE_LEASE, outcome.status, addition)
         return translate.granted(request, lease_id, outcome.expires_at_ms)
 
     async def CreateBooking(

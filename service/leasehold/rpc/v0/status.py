@@ -10,31 +10,25 @@ from functools import partial
 import grpc
 
 from leasehold.model.booking import CreateBookingStatus, UpdateBookingStatus
-from leasehold.model.errors import InvalidRequestError, NotFoundError, Violation
+from leasehold.model.errors import NotFoundError
 from leasehold.model.lease import CreateLeaseStatus
-from leasehold.rpc.status import RefusalError
+from leasehold.rpc.status import Fault, RefusalError
 
 GRANTED = None
 # RESOURCE_EXHAUSTED means a taken slot here.
 OVERLOADED = grpc.StatusCode.UNAVAILABLE
-Table = Mapping[StrEnum, Callable[[], Exception] | None]
+Table = Mapping[StrEnum, Fault | Callable[[], Exception] | None]
 
-_TAKEN = partial(
-    RefusalError,
-    grpc.StatusCode.RESOURCE_EXHAUSTED,
-    "SLOT_UNAVAILABLE",
-    "The slot is not available.",
-)
+_gone = partial(RefusalError, grpc.StatusCode.RESOURCE_EXHAUSTED, "SLOT_UNAVAILABLE")
+_TAKEN = partial(_gone, "The slot is held or booked.")
+_NOT_THERE = partial(_gone, "The slot is not in the inventory.")
+_BEGUN = partial(_gone, "The slot has begun, or begins too soon to be held.")
 _BOOKED = partial(
     RefusalError,
     grpc.StatusCode.ALREADY_EXISTS,
     "ALREADY_BOOKED",
     "The lease has become a booking.",
 )
-
-
-def _fault(reason: str, field: str, description: str) -> Callable[[], Exception]:
-    return partial(InvalidRequestError, [Violation(field, description)], reason)
 
 
 CREATE_LEASE: Table = {
@@ -47,23 +41,24 @@ CREATE_LEASE: Table = {
         "LEASE_EXPIRED",
         "The lease of this client_reference has ended; ask with a new reference.",
     ),
-    CreateLeaseStatus.START_TOO_SOON: _TAKEN,
+    CreateLeaseStatus.START_TOO_SOON: _BEGUN,
+    CreateLeaseStatus.SLOT_UNKNOWN: _NOT_THERE,
     CreateLeaseStatus.SLOT_UNAVAILABLE: _TAKEN,
-    CreateLeaseStatus.REFERENCE_REUSED: _fault(
+    CreateLeaseStatus.REFERENCE_REUSED: Fault(
         "REFERENCE_REUSED", "lease.client_reference", "was used for another slot"
     ),
-    CreateLeaseStatus.EXPIRY_TOO_SOON: _fault(
+    CreateLeaseStatus.EXPIRY_TOO_SOON: Fault(
         "EXPIRY_TOO_SOON",
         "lease.lease_expiration_time",
         "is in the past or too near to hold anything",
     ),
-    CreateLeaseStatus.START_TOO_FAR: _fault(
+    CreateLeaseStatus.START_TOO_FAR: Fault(
         "START_TOO_FAR", "lease.start_time", "is further ahead than slots are held"
     ),
-    CreateLeaseStatus.MERCHANT_UNKNOWN: _fault(
+    CreateLeaseStatus.MERCHANT_UNKNOWN: Fault(
         "MERCHANT_UNKNOWN", "lease.merchant_id", "is no merchant of the inventory"
     ),
-    CreateLeaseStatus.SERVICE_UNKNOWN: _fault(
+    CreateLeaseStatus.SERVICE_UNKNOWN: Fault(
         "SERVICE_UNKNOWN", "lease.service_id", "is no service of this merchant"
     ),
 }
@@ -81,6 +76,7 @@ CREATE_BOOKING: Table = {
     CreateBookingStatus.START_TOO_FAR: _TAKEN,
     CreateBookingStatus.MERCHANT_UNKNOWN: _TAKEN,
     CreateBookingStatus.SERVICE_UNKNOWN: _TAKEN,
+    CreateBookingStatus.SLOT_UNKNOWN: _TAKEN,
     CreateBookingStatus.SLOT_UNAVAILABLE: _TAKEN,
     CreateBookingStatus.TOKEN_REUSED: _BOOKED,
     CreateBookingStatus.LEASE_SLOT_MISMATCH: _TAKEN,
@@ -91,13 +87,13 @@ UPDATE_BOOKING: Table = {
     UpdateBookingStatus.UNCHANGED: GRANTED,
     UpdateBookingStatus.BOOKING_UNKNOWN: partial(NotFoundError, "booking"),
     # Its mask is required, and says what is to be changed.
-    UpdateBookingStatus.SLOT_MISMATCH: _fault(
+    UpdateBookingStatus.SLOT_MISMATCH: Fault(
         "BOOKING_SLOT_MISMATCH", "booking", "names another slot than the booking has"
     ),
-    UpdateBookingStatus.ALREADY_CANCELLED: _fault(
+    UpdateBookingStatus.ALREADY_CANCELLED: Fault(
         "BOOKING_ALREADY_CANCELLED", "booking", "is cancelled"
     ),
-    UpdateBookingStatus.NOT_CANCELLABLE: _fault(
+    UpdateBookingStatus.NOT_CANCELLABLE: Fault(
         "BOOKING_NOT_CANCELLABLE", "booking.status", "cannot be cancelled: it is a no-show"
     ),
     UpdateBookingStatus.ALREADY_BOOKED_BY_USER: partial(
@@ -106,21 +102,24 @@ UPDATE_BOOKING: Table = {
         "ALREADY_BOOKED",
         "The user has a booking of this slot.",
     ),
-    UpdateBookingStatus.DURATION_TOO_LONG: _fault(
+    UpdateBookingStatus.DURATION_TOO_LONG: Fault(
         "INVALID_REQUEST",
         "booking.duration",
         "is longer than slots may be, and than the booking's slot is",
     ),
-    UpdateBookingStatus.START_TOO_SOON: _TAKEN,
+    UpdateBookingStatus.START_TOO_SOON: _BEGUN,
+    UpdateBookingStatus.SLOT_UNKNOWN: _NOT_THERE,
     UpdateBookingStatus.SLOT_UNAVAILABLE: _TAKEN,
-    UpdateBookingStatus.START_TOO_FAR: _fault(
+    UpdateBookingStatus.START_TOO_FAR: Fault(
         "START_TOO_FAR", "booking.start_time", "is further ahead than slots are booked"
     ),
 }
 
 
-def raise_unless_granted(table: Table, status: StrEnum) -> None:
-    """Raise the error that stands for an outcome, if it is one."""
-    error = table[status]
-    if error:
-        raise error()
+def raise_unless_granted(table: Table, status: StrEnum, addition: str = "") -> None:
+    """Raise the error that stands for an outcome, if it is one; ``addition`` ends a description."""
+    answer = table[status]
+    if isinstance(answer, Fault):
+        raise answer.error(addition)
+    if answer:
+        raise answer()

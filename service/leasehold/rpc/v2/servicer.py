@@ -10,6 +10,7 @@ from leasehold.generated.ext.maps.booking.partner.v2 import booking_service_pb2_
 from leasehold.model.deadline import Deadline
 from leasehold.model.errors import NotFoundError
 from leasehold.model.store import LeaseStore
+from leasehold.rpc import expiry
 from leasehold.rpc.calls import note_outcome, tell
 from leasehold.rpc.stored import as_v2
 from leasehold.rpc.v2 import status, translate
@@ -51,7 +52,8 @@ class BookingServicer(pb_grpc.BookingServiceServicer):
         tell(lease_id=lease_id)
         outcome = await self._store.create_lease(command, deadline)
         note_outcome(translate.API, "create_lease", outcome.status)
-        failure = status.refusal(status.CREATE_LEASE, outcome.status)
+        addition = expiry.distance(command, outcome)
+        failure = status.refusal(status.CREATE_LEASE, outcome.status, addition)
         if failure:
             return pb.CreateLeaseResponse(booking_failure=failure)
         return translate.granted(request, lease_id, outcome.expires_at_ms)

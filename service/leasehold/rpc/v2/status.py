@@ -11,18 +11,10 @@ import grpc
 
 from leasehold.generated.ext.maps.booking.partner.v2 import booking_service_pb2 as pb
 from leasehold.model.booking import CreateBookingStatus, UpdateBookingStatus
-from leasehold.model.errors import InvalidRequestError, NotFoundError, Violation
+from leasehold.model.errors import NotFoundError
 from leasehold.model.inventory import CheckAvailabilityStatus
 from leasehold.model.lease import CreateLeaseStatus
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """The request cannot be meant: INVALID_ARGUMENT."""
-
-    reason: str
-    field: str
-    description: str
+from leasehold.rpc.status import Fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +34,7 @@ def _refusal(cause: pb.BookingFailure.Cause, description: str) -> pb.BookingFail
 
 
 _TAKEN = _refusal(pb.BookingFailure.SLOT_UNAVAILABLE, "The slot is held or booked.")
+_NOT_THERE = _refusal(pb.BookingFailure.SLOT_UNAVAILABLE, "The slot is not in the inventory.")
 _BEGUN = _refusal(
     pb.BookingFailure.SLOT_UNAVAILABLE, "The slot has begun, or begins too soon to be held."
 )
@@ -79,6 +72,7 @@ CREATE_LEASE: Table = {
         "The lease of this user_reference has ended; ask with a new reference.",
     ),
     CreateLeaseStatus.START_TOO_SOON: _BEGUN,
+    CreateLeaseStatus.SLOT_UNKNOWN: _NOT_THERE,
     CreateLeaseStatus.SLOT_UNAVAILABLE: _TAKEN,
     CreateLeaseStatus.REFERENCE_REUSED: Fault(
         "REFERENCE_REUSED", "lease.user_reference", "was used for another slot"
@@ -105,6 +99,7 @@ CREATE_BOOKING: Table = {
     CreateBookingStatus.LEASE_CONSUMED: _TAKEN,
     CreateBookingStatus.ALREADY_BOOKED_BY_USER: _HAS_IT,
     CreateBookingStatus.START_TOO_SOON: _BEGUN,
+    CreateBookingStatus.SLOT_UNKNOWN: _NOT_THERE,
     CreateBookingStatus.SLOT_UNAVAILABLE: _TAKEN,
     CreateBookingStatus.TOKEN_REUSED: Fault(
         "TOKEN_REUSED", "idempotency_token", "was used for another slot, lease or user"
@@ -140,6 +135,7 @@ UPDATE_BOOKING: Table = {
         "is longer than slots may be, and than the booking's slot is",
     ),
     UpdateBookingStatus.START_TOO_SOON: _BEGUN,
+    UpdateBookingStatus.SLOT_UNKNOWN: _NOT_THERE,
     UpdateBookingStatus.SLOT_UNAVAILABLE: _TAKEN,
     UpdateBookingStatus.START_TOO_FAR: Fault(
         "START_TOO_FAR", "booking.slot.start_time", "is further ahead than slots are booked"
@@ -147,14 +143,15 @@ UPDATE_BOOKING: Table = {
 }
 
 
-def refusal(table: Table, status: StrEnum) -> pb.BookingFailure | None:
+def refusal(table: Table, status: StrEnum, addition: str = "") -> pb.BookingFailure | None:
     """Return the refusal of an outcome, or None for a grant.
 
-    Raises InvalidRequestError or NotFoundError when the outcome is an error of the request.
+    Raises InvalidRequestError or NotFoundError when the outcome is an error of the request; what
+    is ``addition`` ends its description.
     """
     match table[status]:
-        case Fault(reason, field, description):
-            raise InvalidRequestError([Violation(field, description)], reason)
+        case Fault() as fault:
+            raise fault.error(addition)
         case Unknown(kind):
             raise NotFoundError(kind)
         case answer:
