@@ -2,15 +2,20 @@
 
 import asyncio
 import contextlib
+import gzip
+import re
 import resource
 import socket
 import ssl
+import urllib.request
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 
 import pytest
 from aiohttp import web
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_families
+from prometheus_client.parser import text_string_to_metric_families
 from structlog.testing import capture_logs
 from tests.calls import lease_request
 from tests.servers import RedisServer, poll
@@ -185,6 +190,80 @@ def test_three_hundred_unfinished_handshakes_leave_livez_and_partners_served(
             assert service.create_lease(request).HasField("lease")
         # The connections to the store and of the call may have come meanwhile.
         poll("all is closed", lambda: open_files(service) <= before + 16)
+
+
+def ask_for(service: Service, path: str, **headers: str) -> tuple[str, bytes, str]:
+    """Return the content type of a page, its body and the encoding of the body."""
+    request = urllib.request.Request(
+        f"http://{service.told['ops_listen']}{path}",
+        headers={name.replace("_", "-"): value for name, value in headers.items()},
+    )
+    with urllib.request.urlopen(request, timeout=5) as response:  # noqa: S310
+        found = response.headers
+        return found["Content-Type"], response.read(), found["Content-Encoding"] or ""
+
+
+TEXT = "text/plain; version=0.0.4; charset=utf-8"
+OPEN = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+# What Prometheus 2.53 and 3.5 send.
+PROMETHEUS_2 = (
+    "application/openmetrics-text;version=1.0.0;q=0.5,application/openmetrics-text;version=0.0.1;"
+    "q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
+)
+PROMETHEUS_3 = (
+    "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,"
+    "application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;"
+    "escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
+)
+
+
+def test_metrics_honour_accept_and_compress(valkey: RedisServer) -> None:
+    """Text 0.0.4 is the default; OpenMetrics and gzip come where preferred; `/` is an index."""
+    wanted = {
+        "": TEXT,
+        "*/*": TEXT,
+        "text/html,*/*;q=0.8": TEXT,
+        "text/plain;version=1.0.0": TEXT,
+        "application/openmetrics-text;version=sEcReT": OPEN,
+        "application/openmetrics-text;q=0.1,text/plain;q=0.9": TEXT,
+        "application/openmetrics-text;q=sEcReT": TEXT,
+        PROMETHEUS_2: OPEN,
+        PROMETHEUS_3: OPEN,
+    }
+    with serving(REDIS_URL=valkey.url) as service:
+        found = {accept: ask_for(service, "/metrics", Accept=accept)[0] for accept in wanted}
+        assert found == wanted
+
+        _, plain, encoding = ask_for(service, "/metrics", Accept_Encoding="gzip;q=0, deflate")
+        assert encoding == ""
+        assert list(text_string_to_metric_families(plain.decode()))
+        kind, packed, encoding = ask_for(
+            service, "/metrics", Accept=PROMETHEUS_3, Accept_Encoding="gzip"
+        )
+        assert (kind, encoding) == (OPEN, "gzip")
+        assert len(packed) < len(plain) / 4
+        text = gzip.decompress(packed).decode()
+        families = open_families(text)  # type: ignore[no-untyped-call]
+        assert "leasehold_ready" in {family.name for family in families}
+
+        kind, index, _ = ask_for(service, "/")
+        assert kind == "text/html; charset=utf-8"
+        pages = re.findall(r'href="([^"]+)"', index.decode())
+        assert {page: service.http(page)[0] for page in pages} == dict.fromkeys(pages, 200)
+        assert {"/metrics", "/livez", "/readyz", "/config"} <= set(pages)
+
+
+def test_serve_with_a_folder_for_several_processes_ignores_it(
+    valkey: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The variable of prometheus_client has no effect, and the log says so."""
+    for name in ("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir"):
+        monkeypatch.setenv(name, str(tmp_path / "absent"))
+    with serving(REDIS_URL=valkey.url) as service:
+        assert "leasehold_ready" in service.http("/metrics")[1]
+        ignored = [e for e in service.events() if e["event"] == "variable_ignored"]
+        assert [e["level"] for e in ignored] == ["warning"] * 2
+        assert ignored[0]["variable"] == "PROMETHEUS_MULTIPROC_DIR"
 
 
 async def much(_: web.Request) -> web.Response:

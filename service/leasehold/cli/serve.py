@@ -14,7 +14,7 @@ from leasehold.doors import ListenError
 from leasehold.model.store_url import hide_password
 from leasehold.settings import Settings
 from leasehold.store.embedded import EmbeddedStore, EmbeddedStoreError
-from leasehold.telemetry import log
+from leasehold.telemetry import IGNORED_VARIABLES, log
 
 _NO_STORE = (
     "There is no store to serve from. Set LEASEHOLD_REDIS_URL to that of your Redis or Valkey,"
@@ -31,6 +31,8 @@ def serve(
     """Serve the partner API until SIGTERM, then drain. Settings are LEASEHOLD_... variables."""
     settings = load_settings()
     log.configure(settings.log_format, settings.log_level)
+    for name in IGNORED_VARIABLES:
+        structlog.get_logger().warning("variable_ignored", variable=name)
     if embedded and settings.redis_url:
         fail(_TWO_STORES, UNUSABLE)
     if not embedded and not settings.redis_url:

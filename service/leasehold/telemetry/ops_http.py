@@ -1,15 +1,18 @@
-"""The ops listener: /metrics, /livez, /readyz and /config over HTTP."""
+"""The ops listener: an index, /metrics, /livez, /readyz and /config over HTTP."""
 
 import asyncio
+import gzip
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 
 from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import REGISTRY
+from prometheus_client.exposition import choose_encoder
 
 from leasehold.model.finding import Finding
+from leasehold.telemetry.negotiation import weigh
 from leasehold.telemetry.ops_connections import (
     LIMIT_S,
     OneRequest,
@@ -20,10 +23,23 @@ from leasehold.telemetry.readiness import Readiness
 
 _MARKS = {"ok": "[+]", "warning": "[!]", "failed": "[-]"}
 _BACKLOG = 128
+_OPEN_METRICS = "application/openmetrics-text"
+_PAGES = {
+    "/metrics": "metrics for Prometheus: text 0.0.4 or OpenMetrics, with gzip where accepted",
+    "/livez": "200 while the event loop turns",
+    "/readyz": "200 while the process wants calls, else 503",
+    "/readyz?verbose": "every finding",
+    "/config": "the settings in effect, without secrets",
+}
+_LINKS = "".join(f'<li><a href="{page}">{page}</a> {text}</li>' for page, text in _PAGES.items())
+_INDEX = f"<!doctype html><title>Leasehold</title><h1>Leasehold</h1><ul>{_LINKS}</ul>\n"
 
 
 def build(readiness: Readiness, configuration: Mapping[str, str]) -> web.Application:
     """Return the application; ``configuration`` is shown as it is, so it must hide secrets."""
+
+    async def index(_: web.Request) -> web.Response:
+        return web.Response(text=_INDEX, content_type="text/html")
 
     async def livez(_: web.Request) -> web.Response:
         # The event loop that answers here is the one that serves calls.
@@ -37,22 +53,35 @@ def build(readiness: Readiness, configuration: Mapping[str, str]) -> web.Applica
             text = "ready\n" if readiness.ready else "not ready\n"
         return web.Response(text=text, status=status)
 
-    async def metrics(_: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
-
     async def config(_: web.Request) -> web.Response:
         return web.json_response(dict(configuration))
 
     application = web.Application()
     application.add_routes(
         [
+            web.get("/", index),
             web.get("/livez", livez),
             web.get("/readyz", readyz),
-            web.get("/metrics", metrics),
+            web.get("/metrics", _metrics),
             web.get("/config", config),
         ]
     )
     return application
+
+
+async def _metrics(request: web.Request) -> web.Response:
+    """Return every series in the form that the caller prefers; plain text without a preference."""
+    accept = request.headers.get("Accept", "")
+    weight = weigh(accept, _OPEN_METRICS)
+    is_open = weight and weight >= weigh(accept, "text/plain", "text/*", "*/*")
+    encode, kind = choose_encoder(_OPEN_METRICS if is_open else "")
+    body = encode(REGISTRY)
+    headers = {"Content-Type": kind, "Vary": "Accept, Accept-Encoding"}
+    if weigh(request.headers.get("Accept-Encoding", ""), "gzip", "*"):
+        headers["Content-Encoding"] = "gzip"
+        # In a thread, because calls wait for the event loop.
+        body = await asyncio.to_thread(gzip.compress, body)
+    return web.Response(body=body, headers=headers)
 
 
 def _line(finding: Finding) -> str:
