@@ -5,7 +5,7 @@ import asyncio
 import grpc
 from tests.backends import TERMS, link_to, soon
 from tests.calls import booking_request
-from tests.servers import running
+from tests.servers import poll, running
 from tests.service import now_ms, serving
 
 from leasehold.generated.ext.maps.booking.partner.v2 import booking_service_pb2 as pb
@@ -42,6 +42,8 @@ def test_list_bookings_that_leaves_some_out_is_counted_and_logged() -> None:
         assert starts == sorted(starts)
         _, metrics = service.http("/metrics")
         assert "leasehold_booking_lists_cut_total 1.0" in metrics
+        # What a moment logs is written together, a little later.
+        poll("its line", lambda: "booking_list_cut" in service.log_text())
         (line,) = [each for each in service.events() if each["event"] == "booking_list_cut"]
         assert line["listed"] == MOST_LISTED
         assert USER not in service.log_text() + metrics
