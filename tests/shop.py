@@ -4,6 +4,7 @@ import json
 import subprocess
 import time
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -70,10 +71,16 @@ class Shop:
         path.write_text(json.dumps({"metadata": metadata, "service_availability": entries}))
         return path
 
-    def command(self, *words: str | Path, **settings: str) -> subprocess.CompletedProcess[str]:
-        """Run `leasehold inventory` on this test's store."""
+    def command(
+        self,
+        *words: str | Path,
+        told: str | None = None,
+        extra: Mapping[str, str] | None = None,
+        **settings: str,
+    ) -> subprocess.CompletedProcess[str]:
+        """Run `leasehold inventory` on this test's store; ``told`` is its standard input."""
         given = {"REDIS_URL": self.server.url, **settings}
-        return run("inventory", *map(str, words), settings=given)
+        return run("inventory", *map(str, words), settings=given, told=told, extra=extra)
 
     def load(self, *slots: dict[str, Any], **more: Any) -> subprocess.CompletedProcess[str]:
         """Write a feed and load it."""

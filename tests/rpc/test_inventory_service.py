@@ -119,6 +119,19 @@ async def test_replace_availability_makes_the_inventory_what_it_says(operator: O
     assert found.count == 20
 
 
+@pytest.mark.parametrize("write", [float, "{}.0".format])
+async def test_replace_availability_takes_a_day_of_25_hours_and_whole_floats(
+    operator: Operator, write: Callable[[int], Any]
+) -> None:
+    """The request's JSON is that of a feed: half hours of a long day are 50, 1800 is 1800.0."""
+    repeats = {"repeat_every_sec": write(1800), "repeat_until_sec": write(operator.at(24.5))}
+    row = operator.slot(0, start_sec=write(operator.at(0)), recurrence=repeats)
+
+    response = await operator.replace({**row, "duration_sec": write(1800)})
+
+    assert response == pb.ReplaceAvailabilityResponse(slots=50, days=2)
+
+
 async def test_replace_availability_may_be_repeated(operator: Operator) -> None:
     """A request sent again changes nothing more, whether its time is given or not."""
     slots = [operator.slot(hour) for hour in (9, 10, 11)]

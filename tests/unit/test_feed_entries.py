@@ -1,10 +1,12 @@
 import string
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.feeds import (
+    CASES,
     DAY_S,
     GONE,
     MAX_SLOT_S,
@@ -12,12 +14,14 @@ from tests.feeds import (
     NINE_S,
     entry,
     fault_of,
+    faults_in,
     read,
     row,
     taken,
 )
 
 from leasehold.feed.entries import Entries
+from leasehold.feed.files import Feed
 from leasehold.feed.members import ENTRY
 from leasehold.model.inventory import Availability, Doubt, Fault, Scope
 from leasehold.model.slot import Slot
@@ -51,6 +55,22 @@ def test_entry_numbers_as_texts_are_numbers() -> None:
     assert taken(entry(resources={"party_size": "4"})).slot.party_size == 4
     as_text = row(recurrence=recurrence, schedule_exception=[{"time_range": closed}])
     assert starts(as_text) == {0: 0, 30: 1, 60: 1}
+
+
+@pytest.mark.parametrize("write", [float, "{}.0".format, "{}.000000000".format, "{}e0".format])
+def test_entry_whole_numbers_with_a_fraction_of_zero_are_numbers(
+    write: Callable[[int], object],
+) -> None:
+    """What protobuf JSON takes for an integer, a file takes: as a number or a text, 5, 5.0, 5e0."""
+    names = ("start_sec", "duration_sec", "spots_total", "spots_open")
+    recurrence = {"repeat_every_sec": write(1800), "repeat_until_sec": write(NINE_S + 3600)}
+    limits = {"start_timestamp_restrict": write(NINE_S), "duration_restrict_sec": write(1800)}
+
+    assert taken(entry(**{name: write(entry()[name]) for name in names})) == taken(entry())
+    assert taken(entry(resources={"party_size": write(4)})).slot.party_size == 4
+    assert taken(row(recurrence=recurrence)) == taken(row())
+    restricted = read(entry(), merchant_id_restrict="salon-1", **limits)
+    assert restricted[0] == Scope("salon-1", from_s=NINE_S, duration_s=1800)
 
 
 @pytest.mark.parametrize(
@@ -101,6 +121,9 @@ FAULTS = [
     ({"duration_sec": float("nan")}, "duration_sec is not a whole number"),
     ({"duration_sec": float("inf")}, "duration_sec is not a whole number"),
     ({"duration_sec": True}, "duration_sec is not a whole number"),
+    ({"duration_sec": "1800.5"}, "duration_sec is not a whole number"),
+    ({"duration_sec": "18e-2"}, "duration_sec is not a whole number"),
+    ({"duration_sec": "9e99"}, "duration_sec has more than 64 bits"),
     ({"duration_sec": "1_800"}, "duration_sec is not a whole number"),
     ({"duration_sec": "\u0661"}, "duration_sec is not a whole number"),
     ({"duration_sec": ""}, "duration_sec is not a whole number"),
@@ -163,7 +186,7 @@ def test_entry_with_many_faults_names_all_of_them_at_once() -> None:
         "resources.staff_id contains control characters",
         "resources.party_size must not be negative",
         "recurrence.repeat_every_sec must be at least 60",
-        "recurrence.repeat_until_sec is not within 24 hours from start_sec",
+        "recurrence.repeat_until_sec is not within 25 hours from start_sec",
         "schedule_exception[2] is not an object",
         "schedule_exception[0].time_range.end_sec is not after begin_sec",
         "schedule_exception[1].time_range is not an object",
@@ -181,15 +204,24 @@ def test_recurrence_of_the_contract_yields_each_slot_up_to_the_last() -> None:
     assert [total for _, total, _ in taken(row()).slots()] == [1, 1, 1]
 
 
-@pytest.mark.parametrize(("hours_s", "is_taken"), [(DAY_S, True), (DAY_S + 1, False)])
-def test_recurrence_goes_on_for_24_hours_at_most(hours_s: int, is_taken: bool) -> None:
-    """repeat_until lies at most 24 hours after the first start."""
+def test_recurrence_of_a_day_of_25_hours_is_taken_up_to_its_last_slot() -> None:
+    """Clocks are set back once a year: half hours from midnight to half past eleven are 50."""
+    items = list(Feed([CASES / "day-of-25-hours.json"], MAX_SLOT_S).items())
+
+    assert faults_in(items) == []
+    rows = [len(list(item.slots())) for item in items if isinstance(item, Availability)]
+    assert rows == [50, 48]
+
+
+@pytest.mark.parametrize(("hours_s", "is_taken"), [(25 * 3600, True), (25 * 3600 + 1, False)])
+def test_recurrence_goes_on_for_25_hours_at_most(hours_s: int, is_taken: bool) -> None:
+    """repeat_until lies at most as long after the first start as the longest day lasts."""
     values = row(recurrence={"repeat_every_sec": 3600, "repeat_until_sec": NINE_S + hours_s})
 
     if is_taken:
-        assert len(list(taken(values).slots())) == 25
+        assert len(list(taken(values).slots())) == 26
     else:
-        told = "recurrence.repeat_until_sec is not within 24 hours from start_sec"
+        told = "recurrence.repeat_until_sec is not within 25 hours from start_sec"
         assert fault_of(values) == told
 
 

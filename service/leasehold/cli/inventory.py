@@ -24,6 +24,7 @@ from leasehold.cli.console import (
 )
 from leasehold.cli.storing import with_store
 from leasehold.feed.files import Feed
+from leasehold.feed.spool import spooled
 from leasehold.model.inventory import Committed, Fault, FeedError, ManyLeftOutError, Staged
 from leasehold.settings import Settings
 from leasehold.store.redis_inventory import RedisInventory
@@ -41,7 +42,10 @@ inventory = typer.Typer(
 
 @inventory.command()
 def load(
-    files: Annotated[list[Path], typer.Argument(help="All files of one feed: JSON or JSON.gz.")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(help="All files of one feed: JSON or JSON.gz; - for standard input."),
+    ],
     strict: Annotated[
         bool, typer.Option("--strict", help="Take nothing when any entry is at fault.")
     ] = False,
@@ -170,7 +174,13 @@ async def _load(
     # To read the files may take minutes, and a store that is away is better known before.
     await store.reach()
     shown.add_task("reading", total=None)
-    feed = Feed(wanted.files, wanted.max_slot_s)
+    with spooled(wanted.files) as files:
+        return await _load_feed(store, Feed(files, wanted.max_slot_s), wanted, shown)
+
+
+async def _load_feed(
+    store: RedisInventory, feed: Feed, wanted: _Wanted, shown: Progress
+) -> tuple[Staged, Committed]:
     entries = shown.add_task("entries staged", total=feed.count)
     staged = await store.stage(
         feed.items(), lambda done: shown.update(entries, completed=done), _report_fault

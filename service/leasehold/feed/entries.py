@@ -248,7 +248,7 @@ def _read_recurrence(entry: Reader, slot: Slot) -> Recurrence | None:
     if every_s < MIN_REPEAT_S:
         values.note("repeat_every_sec", f"must be at least {MIN_REPEAT_S}")
     if not slot.start_s <= until_s <= slot.start_s + MAX_REPEAT_S:
-        values.note("repeat_until_sec", "is not within 24 hours from start_sec")
+        values.note("repeat_until_sec", "is not within 25 hours from start_sec")
     closed = []
     for exception in entry.parts("schedule_exception", EXCEPTION):
         times = exception.part("time_range", TIME_RANGE)

@@ -6,12 +6,12 @@ can be read to its end. The second one yields the slots. Source: contract 10.1.
 
 import gzip
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import ijson
 
@@ -64,9 +64,19 @@ class _Entry:
     count: int = 0
 
 
+class Source(NamedTuple):
+    """Where a file of a feed is, and what reports call it."""
+
+    path: Path
+    name: str
+
+    def __str__(self) -> str:
+        return self.name
+
+
 @dataclass(slots=True)
 class _File:
-    path: Path
+    source: Source
     version: tuple[int, ...]
     list_name: str = ""
     """How the list of its entries is spelt; empty when there is none."""
@@ -79,8 +89,8 @@ class _File:
 class _Pieces:
     """Hands out a stream, and notices when nothing that it holds comes to an end."""
 
-    def __init__(self, path: Path, stream: BinaryIO) -> None:
-        self._path = path
+    def __init__(self, source: Source, stream: BinaryIO) -> None:
+        self._source = source
         self._stream = stream
         self.count = 0
         self.last_found = 0
@@ -96,15 +106,16 @@ class _Pieces:
         """Raise FeedError when something is larger than anything that a feed needs."""
         if self.count - since > _MOST_PIECES:
             most = f"{_MOST_PIECES * _PIECE_BYTES // 1024} KiB"
-            raise FeedError(f"{self._path}: holds {what} of more than {most}")
+            raise FeedError(f"{self._source}: holds {what} of more than {most}")
 
 
 class Feed:
     """All files of one import: together one feed, whole or in shards."""
 
-    def __init__(self, paths: list[Path], max_slot_s: float) -> None:
+    def __init__(self, files: Sequence[Path | Source], max_slot_s: float) -> None:
         """Read every file once. Raises FeedError, naming the file, for what cannot be a feed."""
-        self._files = [_skim(path) for path in paths]
+        sources = [file if isinstance(file, Source) else Source(file, str(file)) for file in files]
+        self._files = [_skim(source) for source in sources]
         self._max_slot_s = max_slot_s
         self.generated_at_ms = _agree(self._files)
         self.is_complete = all(file.is_complete for file in self._files)
@@ -119,29 +130,29 @@ class Feed:
         """
         entries = Entries(self._max_slot_s)
         for file in self._files:
-            with _opened(file.path) as stream:
+            with _opened(file.source) as stream:
                 of_slots = f"{file.list_name}.item.availability.item"
                 slots = ijson.items(stream, of_slots, use_float=True, buf_size=_PIECE_BYTES)
                 for number, entry in enumerate(file.entries):
-                    place = f"{file.path}: {_LIST}[{number}]"
+                    place = f"{file.source}: {_LIST}[{number}]"
                     of_entry = islice(slots, entry.count)
                     yield from entries.read(entry.restrictions, of_entry, place)
-                if _version(file.path) != file.version:
-                    raise FeedError(f"{file.path}: has changed while it was read")
+                if _version(file.source.path) != file.version:
+                    raise FeedError(f"{file.source}: has changed while it was read")
 
 
-def _skim(path: Path) -> _File:
-    with _opened(path) as stream:
-        file, pieces, began = _File(path, _version(path)), _Pieces(path, stream), 0
+def _skim(source: Source) -> _File:
+    with _opened(source) as stream:
+        file, pieces, began = _File(source, _version(source.path)), _Pieces(source, stream), 0
         for at, event, value in ijson.parse(pieces, use_float=True, buf_size=_PIECE_BYTES):
             pieces.last_found = pieces.count
             if event == "map_key":
                 if "." in value and (f"{at}.{value}" if at else value) in _LOOKED_AT:
-                    raise FeedError(f"{path}: a member has the name {value}, with dots")
+                    raise FeedError(f"{source}: a member has the name {value}, with dots")
                 if at in _ENTRIES or at in _RESOURCES:
                     _note_name(file.entries[-1].restrictions, at, value)
             elif len(at) > _LONGEST_PATH:
-                raise FeedError(f"{path}: is nested too deep")
+                raise FeedError(f"{source}: is nested too deep")
             elif at in _SLOTS:
                 if event in _ENDS:
                     pieces.check(began, "an entry")
@@ -151,7 +162,7 @@ def _skim(path: Path) -> _File:
             elif at in _LOOKED_AT:
                 _note(file, at, event, value)
     if not file.list_name:
-        raise FeedError(f"{path}: there is no list {_LIST}")
+        raise FeedError(f"{source}: there is no list {_LIST}")
     return file
 
 
@@ -169,13 +180,13 @@ def _note(file: _File, at: str, event: str, value: object) -> None:
     """
     if at in _ENTRIES and event not in _ENDS:
         if event != "start_map":
-            raise FeedError(f"{file.path}: {at.removesuffix('.item')} holds what is not an entry")
+            raise FeedError(f"{file.source}: {at.removesuffix('.item')} holds what is not an entry")
         file.entries.append(_Entry())
     elif at in _LISTS or at in _SLOT_LISTS:
         if event not in _OF_A_LIST:
-            raise FeedError(f"{file.path}: {at.replace('.item', '[]')} is not a list")
+            raise FeedError(f"{file.source}: {at.replace('.item', '[]')} is not a list")
         if at in _LISTS and file.list_name not in ("", at):
-            raise FeedError(f"{file.path}: has the list {_LIST} in both spellings")
+            raise FeedError(f"{file.source}: has the list {_LIST} in both spellings")
         file.list_name = file.list_name or at
     elif event not in _ENDS:
         value = {"start_map": {}, "start_array": []}.get(event, value)
@@ -203,7 +214,7 @@ def _agree(files: list[_File]) -> int:
         }
         metadata = Reader(is_set, METADATA, "metadata")
         made.add(metadata.second("generation_timestamp"))
-        shards[file.path] = metadata.number("shard_number")
+        shards[file.source] = metadata.number("shard_number")
         totals.add(metadata.number("total_shards", 1))
         instruction = metadata.value("processing_instruction")
         file.is_complete = instruction == _COMPLETE
@@ -212,7 +223,7 @@ def _agree(files: list[_File]) -> int:
         if not metadata.has("generation_timestamp"):
             metadata.note("generation_timestamp", "is required")
         if metadata.faults:
-            raise FeedError(f"{file.path}: {metadata.faults}")
+            raise FeedError(f"{file.source}: {metadata.faults}")
     if len(made) > 1:
         raise FeedError("The files differ in generation_timestamp, so they are not one feed.")
     numbers = sorted(shards.values())
@@ -223,7 +234,7 @@ def _agree(files: list[_File]) -> int:
             f" {', '.join(map(str, numbers))} of total_shards"
             f" {', '.join(map(str, sorted(totals)))}. Give all of them at once."
         )
-    files.sort(key=lambda file: shards[file.path])
+    files.sort(key=lambda file: shards[file.source])
     return made.pop() * 1000
 
 
@@ -234,29 +245,29 @@ def _version(path: Path) -> tuple[int, ...]:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[BinaryIO]:
+def _opened(source: Source) -> Iterator[BinaryIO]:
     """Open a file, unpacked; whatever is wrong while it is read becomes a FeedError."""
     with ExitStack() as stack:
         stream: Any = None
         try:
-            stream = stack.enter_context(path.open("rb"))
+            stream = stack.enter_context(source.path.open("rb"))
             if not stream.seekable():
-                raise FeedError(f"{path}: is a pipe, and a feed is read twice")
+                raise FeedError(f"{source}: is a pipe, and a feed is read twice")
             if stream.peek(2).startswith(_GZIP_MAGIC):
                 stream = stack.enter_context(gzip.open(stream))
             if stream.peek(3).startswith(_BYTE_ORDER_MARK):
                 stream.read(len(_BYTE_ORDER_MARK))
             yield stream
         except OSError as error:
-            raise FeedError(f"{path}: cannot be read: {error.strerror or error}") from None
+            raise FeedError(f"{source}: cannot be read: {error.strerror or error}") from None
         except (EOFError, zlib.error) as error:
-            raise FeedError(f"{path}: cannot be unpacked: {error}") from None
+            raise FeedError(f"{source}: cannot be unpacked: {error}") from None
         except ijson.JSONError as error:
             before = f"before byte {stream.tell():,}"
-            raise FeedError(f"{path}: is not JSON, {before}: {_first_line(error)}") from None
+            raise FeedError(f"{source}: is not JSON, {before}: {_first_line(error)}") from None
         except UnicodeDecodeError:
             before = f"before byte {stream.tell():,}"
-            raise FeedError(f"{path}: is not JSON, {before}: a text is not Unicode") from None
+            raise FeedError(f"{source}: is not JSON, {before}: a text is not Unicode") from None
 
 
 def _first_line(error: ijson.JSONError) -> str:

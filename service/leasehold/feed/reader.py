@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from leasehold.feed.members import Form, Members, shown
 
-_WHOLE_NUMBER = re.compile(r"-?[0-9]{1,19}")
+# Any number that protobuf JSON takes as a text; whether it is whole is looked at then.
+_NUMBER = re.compile(r"-?[0-9]{1,19}(?:\.[0-9]{1,19})?(?:[eE]\+?[0-9]{1,2})?")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _INT64 = range(-(2**63), 2**63)
 # The last second of the year 9999, beyond which no calendar goes.
@@ -69,8 +71,8 @@ class Reader:
             return value
         if value is None:
             return default
-        if _is_whole(value):
-            value = int(value)
+        if isinstance(value, float | str) and (whole := _whole(value)) is not None:
+            value = whole
         if not isinstance(value, int) or isinstance(value, bool):
             self.note(name, "is not a whole number")
         elif value not in _INT64:
@@ -153,8 +155,11 @@ class Reader:
         return f"{self._path}.{name}" if self._path else name
 
 
-def _is_whole(value: Any) -> bool:
-    """Tell whether a text or a float stands for a whole number."""
+def _whole(value: float | str) -> int | None:
+    """Return the whole number that a float or a text stands for, or None."""
     if isinstance(value, float):
-        return value.is_integer() and abs(value) <= _LARGEST_FLOAT
-    return isinstance(value, str) and bool(_WHOLE_NUMBER.fullmatch(value))
+        return int(value) if value.is_integer() and abs(value) <= _LARGEST_FLOAT else None
+    if not _NUMBER.fullmatch(value):
+        return None
+    number = Decimal(value)
+    return int(number) if number == number.to_integral_value() else None

@@ -10,8 +10,11 @@ from leasehold.model.slot import Slot
 MAX_SPOTS = 1000
 MIN_REPEAT_S = 60
 """Shorter ones would make tens of thousands of slots of one entry."""
-MAX_REPEAT_S = 86_400
-"""A recurrence goes on for at most so long. Source: contract 10, "Recurrence"."""
+MAX_REPEAT_S = 90_000
+"""A recurrence goes on for at most so long: the day on which clocks are set back has 25 hours.
+
+Source: contract 10, "Recurrence".
+"""
 
 
 @dataclass(frozen=True, slots=True)
