@@ -3,7 +3,7 @@
 import itertools
 import re
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any, TypeAlias
 
@@ -14,11 +14,14 @@ from leasehold.rpc.status import RefusalError
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
+Metadata: TypeAlias = Iterable[tuple[str, str | bytes]]
 Admit: TypeAlias = Callable[[Context], None]
 """Raises RefusalError for a caller who is not to be served."""
 
 # A caller's request id is taken over when it cannot be anything but an id.
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+# W3C trace context of version 00. Later versions may be longer, by what only their readers know.
+_TRACEPARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}")
 # Ids of our own: no two processes begin alike.
 _PROCESS = uuid.uuid4().hex[:16]
 _numbers = itertools.count()
@@ -49,7 +52,7 @@ def by_token(let_in: Callable[[str | bytes | None], bool]) -> Admit:
     """Admit those whose ``authorization`` is a good one."""
 
     def admit(context: Context) -> None:
-        sent = dict(context.invocation_metadata() or ()).get("authorization")
+        sent = dict(metadata_of(context)).get("authorization")
         if not let_in(sent):
             raise RefusalError(
                 grpc.StatusCode.UNAUTHENTICATED,
@@ -60,9 +63,26 @@ def by_token(let_in: Callable[[str | bytes | None], bool]) -> Admit:
     return admit
 
 
-def request_id(context: Context) -> str:
+def metadata_of(context: Context) -> Metadata:
+    """Return what the caller has sent beside the message."""
+    return context.invocation_metadata() or ()
+
+
+def request_id(sent: Metadata) -> str:
     """Return the caller's own id of a call, or one of ours."""
-    for key, value in context.invocation_metadata() or ():
+    for key, value in sent:
         if key == "x-request-id" and isinstance(value, str) and _REQUEST_ID.fullmatch(value):
             return value
     return f"{_PROCESS}-{next(_numbers):x}"
+
+
+def trace_of(sent: Metadata) -> dict[str, str]:
+    """Return the ids of the caller's trace and span, or nothing where there is no such context.
+
+    Of several gRPC shows the last.
+    """
+    for key, value in sent:
+        if key == "traceparent" and isinstance(value, str):
+            found = _TRACEPARENT.fullmatch(value)
+            return {"trace_id": found[1], "span_id": found[2]} if found else {}
+    return {}

@@ -21,7 +21,7 @@ from leasehold.model.errors import (
     StoreUnavailableError,
 )
 from leasehold.rpc import status
-from leasehold.rpc.callers import Admit, Context, Handler, request_id
+from leasehold.rpc.callers import Admit, Context, Handler, metadata_of, request_id, trace_of
 from leasehold.rpc.guard import Guard
 from leasehold.rpc.reading import Reader, parse
 from leasehold.telemetry import metrics
@@ -59,8 +59,9 @@ class _Call:
         _, service, method = seen.labels
         self._seen = seen
         self._began_at_s = time.monotonic()
-        self.request_id = request_id(context)
-        self.facts: dict[str, Any] = {"service": service, "method": method}
+        sent = metadata_of(context)
+        self.request_id = request_id(sent)
+        self.facts: dict[str, Any] = {"service": service, "method": method, **trace_of(sent)}
         self.has_ended = False
         seen.start()
 

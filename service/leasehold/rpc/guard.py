@@ -7,7 +7,7 @@ import grpc
 
 from leasehold.model.errors import InvalidRequestError
 from leasehold.rpc import status
-from leasehold.rpc.callers import Admit, Context, Handler, request_id
+from leasehold.rpc.callers import Admit, Context, Handler, metadata_of, request_id
 from leasehold.rpc.reading import Reader, parse
 
 # A request to health or reflection is a name, or the name of a file.
@@ -82,7 +82,7 @@ class Guard:
 
 async def _abort(context: Context, error: Exception) -> None:
     # No service of a library has an overload of ours to report.
-    failure = status.of(error, request_id(context), grpc.StatusCode.RESOURCE_EXHAUSTED)
+    failure = status.of(error, request_id(metadata_of(context)), grpc.StatusCode.RESOURCE_EXHAUSTED)
     await context.abort(failure.code, failure.details, tuple(failure.trailing_metadata))
 
 
