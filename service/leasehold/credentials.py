@@ -16,6 +16,7 @@ from cryptography.x509.oid import NameOID
 Value = TypeVar("Value")
 
 _LEAST_RSA_BITS = 2048
+_LEAST_TOKEN_CHARACTERS = 16
 
 
 class CredentialsError(Exception):
@@ -128,10 +129,27 @@ class Tokens:
 
 def parse_tokens(text: bytes) -> Tokens:
     """Return the tokens of a file, one a line, or raise CredentialsError."""
-    words = tuple(filter(None, map(bytes.strip, text.splitlines())))
+    words = {number: line.strip() for number, line in enumerate(_lines(text), 1) if line.strip()}
     if not words:
         raise CredentialsError("there is no token in it")
-    return Tokens(words)
+    short = [str(number) for number, word in words.items() if len(word) < _LEAST_TOKEN_CHARACTERS]
+    if short:
+        raise CredentialsError(
+            f"a token has fewer than {_LEAST_TOKEN_CHARACTERS} characters: line {', '.join(short)}"
+        )
+    return Tokens(tuple(word.encode() for word in words.values()))
+
+
+def _lines(text: bytes) -> list[str]:
+    """Return the lines without the marks of encoding that some editors write."""
+    try:
+        read = text.decode()
+    except UnicodeDecodeError:
+        read = "\0"
+    # UTF-16 of plain words may be UTF-8 as well, with these between.
+    if "\0" in read:
+        raise CredentialsError("it is not UTF-8 text")
+    return read.replace("\ufeff", "").splitlines()
 
 
 class Kept(Generic[Value]):

@@ -35,7 +35,7 @@ def at_home(tmp_path_factory: pytest.TempPathFactory) -> House:
 def token_file(tmp_path: Path) -> Path:
     """The tokens of the operators' listener."""
     path = tmp_path / "tokens"
-    path.write_text("first\nsecond\n")
+    path.write_text("first-token-of-ours\nsecond-token-of-ours\n")
     return path
 
 
@@ -63,7 +63,7 @@ async def test_client_calls_both_listeners_by_tls(
 ) -> None:
     """With a certificate at one and a token at the other, a hold is made and given back."""
     mine = tmp_path / "mine"
-    mine.write_text("first\n")
+    mine.write_text("\ufefffirst-token-of-ours\n", encoding="utf-8")
     access = Access(ca_file=at_home.servers.ca_file, token_file=mine)
     operators = Operators(str(service.told["operator_listen"]), access=access)
     async with Client(
@@ -73,9 +73,9 @@ async def test_client_calls_both_listeners_by_tls(
             pass
         assert (await operators.get_lease(hold.lease_id)).state is LeaseState.RELEASED
 
-        mine.write_text("second\n")
+        mine.write_text("second-token-of-ours\n")
         assert (await operators.get_lease(hold.lease_id)).state is LeaseState.RELEASED
-        mine.write_text("third\n")
+        mine.write_text("third-token-of-ours\n")
         with pytest.raises(CallError) as caught:
             await operators.get_lease(hold.lease_id)
         assert (caught.value.code, caught.value.reason) == ("UNAUTHENTICATED", "TOKEN_REQUIRED")

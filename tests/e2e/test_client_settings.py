@@ -22,7 +22,7 @@ def at_home(tmp_path: Path) -> House:
 @pytest.fixture
 def service(at_home: House, valkey: RedisServer, tmp_path: Path) -> Iterator[Service]:
     """A service whose listeners have TLS, and ask for a certificate or a token."""
-    (tmp_path / "tokens").write_text("open-sesame\n")
+    (tmp_path / "tokens").write_text("open-sesame-and-close-it\n")
     operators = {
         "OPERATOR_TLS_CERT_FILE": str(at_home.server[0]),
         "OPERATOR_TLS_KEY_FILE": str(at_home.server[1]),
@@ -60,13 +60,13 @@ def test_commands_call_by_tls_with_a_certificate_and_a_token(
     without = run("lease", "get", lease_id, *to_operators, settings=trust)
     assert without.returncode == 2
     assert "UNAUTHENTICATED" in without.stderr
-    assert "open-sesame" not in held.stderr + shown.stderr + without.stderr
+    assert "open-sesame-and-close-it" not in held.stderr + shown.stderr + without.stderr
 
 
 def test_commands_refuse_what_would_not_be_safe(tmp_path: Path) -> None:
     """Beyond loopback there is TLS unless asked otherwise, and never a token without it."""
     token = tmp_path / "token"
-    token.write_text("open-sesame\n")
+    token.write_text("open-sesame-and-close-it\n")
     beyond = ("lease", "get", "salon-1.x", "--address", "holds.example:443")
 
     refused = run(*beyond, settings={"CLIENT_TOKEN_FILE": str(token), "CLIENT_PLAINTEXT": "true"})

@@ -22,6 +22,8 @@ from tests.tls import PARTNER, House, Pair, create_lease, der, house
 from leasehold.generated.leasehold.v1 import inventory_service_pb2 as inventory_pb
 from leasehold.generated.leasehold.v1 import inventory_service_pb2_grpc as inventory_grpc
 
+FIRST, SECOND = "first-token-of-ours", "second-token-of-ours"
+
 
 @pytest.fixture(scope="module")
 def at_home(tmp_path_factory: pytest.TempPathFactory) -> House:
@@ -266,7 +268,7 @@ def test_operators_and_ops_ask_for_tokens_that_may_change(
 ) -> None:
     """A listener with a token file serves who sends one of its tokens; kubelet's probes pass."""
     tokens = tmp_path / "tokens"
-    tokens.write_text("first\n")
+    tokens.write_text(f"{FIRST}\n")
     cert_file, key_file = map(str, at_home.server)
     listeners = {
         f"{name}_{setting}": value
@@ -305,20 +307,20 @@ def test_operators_and_ops_ask_for_tokens_that_may_change(
         assert fetch(at_home, service, "/livez")[0] == 200
         for path in ("/metrics", "/config", "/readyz?verbose"):
             assert fetch(at_home, service, path)[0] == 401
-            assert fetch(at_home, service, path, "first")[0] == 200
-        assert let_in("first")
-        assert not let_in("second")
-        tokens.write_text("second\nfirst\n")
+            assert fetch(at_home, service, path, FIRST)[0] == 200
+        assert let_in(FIRST)
+        assert not let_in(SECOND)
+        tokens.write_text(f"{SECOND}\n{FIRST}\n")
         poll(
             "the new one is good, too",
-            lambda: fetch(at_home, service, "/config", "second")[0] == 200,
+            lambda: fetch(at_home, service, "/config", SECOND)[0] == 200,
         )
-        tokens.write_text("second\n")
-        poll("the old one is not", lambda: fetch(at_home, service, "/config", "first")[0] == 401)
+        tokens.write_text(f"{SECOND}\n")
+        poll("the old one is not", lambda: fetch(at_home, service, "/config", FIRST)[0] == 401)
         tokens.unlink()
         poll("noticed", lambda: "credentials_unusable" in service.log_text())
-        assert fetch(at_home, service, "/config", "second")[0] == 200
-        assert "first" not in service.log_text()
+        assert fetch(at_home, service, "/config", SECOND)[0] == 200
+        assert FIRST not in service.log_text()
 
 
 def test_operators_listener_asks_for_everything_that_is_set(
@@ -326,7 +328,7 @@ def test_operators_listener_asks_for_everything_that_is_set(
 ) -> None:
     """With authorities, names and tokens a caller needs all three, for health and the rest."""
     tokens = tmp_path / "tokens"
-    tokens.write_text("word\n")
+    tokens.write_text("word-for-operators\n")
     settings = {f"OPERATOR_{name}": value for name, value in at_home.settings().items()}
     other = at_home.clients.issue("other-operator")
     with serving(REDIS_URL=valkey.url, OPERATOR_TOKEN_FILE=str(tokens), **settings) as service:
@@ -344,11 +346,11 @@ def test_operators_listener_asks_for_everything_that_is_set(
                 ]
                 return {refusal(call).code() for call in calls}
 
-        assert ask(other, "word") == {grpc.StatusCode.PERMISSION_DENIED}
+        assert ask(other, "word-for-operators") == {grpc.StatusCode.PERMISSION_DENIED}
         assert ask(at_home.partner) == {grpc.StatusCode.UNAUTHENTICATED}
         assert ask(at_home.partner, "wrong") == {grpc.StatusCode.UNAUTHENTICATED}
         served = {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND}
-        assert ask(at_home.partner, "word") == served
+        assert ask(at_home.partner, "word-for-operators") == served
 
 
 def test_serve_with_a_certificate_that_cannot_be_used_refuses_to_start(at_home: House) -> None:

@@ -13,20 +13,29 @@ from tests.rpc.conftest import FrontEnd
 from leasehold.credentials import parse_tokens
 from leasehold.rpc.callers import by_token
 
-GOOD = (("authorization", "Bearer second"),)
+GOOD = (("authorization", "Bearer second-token-of-ours"),)
 
 
 @pytest.fixture
 async def front(serve: Callable[..., Any], store: ReferenceStore) -> FrontEnd:
     """A front end that asks for a token."""
-    admit = by_token(parse_tokens(b"first\nsecond\n").let_in)
+    admit = by_token(parse_tokens(b"first-token-of-ours\nsecond-token-of-ours\n").let_in)
     started: FrontEnd = await serve(store, admit=admit)
     return started
 
 
 @pytest.mark.parametrize(
     "sent",
-    [None, "", "Bearer", "Bearer ", "Bearer third", "second", "Basic second", "Bearer secon"],
+    [
+        None,
+        "",
+        "Bearer",
+        "Bearer ",
+        "Bearer third-token-of-ours",
+        "second-token-of-ours",
+        "Basic second-token-of-ours",
+        "Bearer second-token-of-our",
+    ],
 )
 async def test_a_call_without_a_good_token_is_unauthenticated(
     front: FrontEnd, store: ReferenceStore, sent: str | None
@@ -46,7 +55,10 @@ async def test_a_call_without_a_good_token_is_unauthenticated(
     assert (line["code"], line["reason"]) == ("UNAUTHENTICATED", "TOKEN_REQUIRED")
 
 
-@pytest.mark.parametrize("sent", ["Bearer first", "Bearer second", "bearer second"])
+@pytest.mark.parametrize(
+    "sent",
+    ["Bearer first-token-of-ours", "Bearer second-token-of-ours", "bearer second-token-of-ours"],
+)
 async def test_a_call_with_any_of_the_tokens_is_served(
     front: FrontEnd, store: ReferenceStore, sent: str
 ) -> None:

@@ -75,7 +75,7 @@ async def test_a_caller_without_a_token_is_refused_before_any_message(
     serve: Serve, store: ReferenceStore, path: str
 ) -> None:
     """A caller is judged when the call begins: the answer waits for no byte of a message."""
-    front = await serve(store, admit=by_token(parse_tokens(b"good\n").let_in))
+    front = await serve(store, admit=by_token(parse_tokens(b"good-token-of-ours\n").let_in))
 
     failure = await failed(begin(front, path, nothing()))
 

@@ -199,7 +199,7 @@ def test_names_in_a_certificate_without_alternative_ones_are_its_common_name(
 @pytest.mark.parametrize("sent", ["Bearer \udcff\udcfe", "Bearer ÿ", b"Bearer \xff", "Bearer"])
 def test_an_authorization_that_is_no_text_lets_nobody_in(sent: str | bytes) -> None:
     """Whatever bytes a stranger sends, the answer is no, and not an error."""
-    assert not parse_tokens(b"good").let_in(sent)
+    assert not parse_tokens(b"good-" * 4).let_in(sent)
 
 
 @pytest.mark.parametrize("text", [b"", b"\n \n"])
@@ -207,3 +207,39 @@ def test_tokens_that_are_none_let_nobody_in(text: bytes) -> None:
     """An empty file must not mean an empty token."""
     with pytest.raises(CredentialsError, match="no token"):
         parse_tokens(text)
+
+
+def test_token_file_may_have_marks_of_its_encoding() -> None:
+    """Editors write them, also in each of two files that become one, and no caller sends them."""
+    tokens = parse_tokens("\ufefffirst-token-of-ours\r\n\ufeffsecond-token-of-ours\r\n".encode())
+    for word in ("first", "second"):
+        assert tokens.let_in(f"Bearer {word}-token-of-ours")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32", "latin-1"])
+def test_token_file_in_another_encoding_is_refused(encoding: str) -> None:
+    """No caller would be let in by what such a file holds."""
+    text = "fürst-token-of-ours" if encoding == "latin-1" else "first-token-of-ours"
+    with pytest.raises(CredentialsError, match="not UTF-8 text"):
+        parse_tokens(text.encode(encoding))
+
+
+def test_tokens_of_fewer_than_sixteen_characters_are_refused() -> None:
+    """A short one can be guessed; every line at fault is named, and no token is."""
+    assert parse_tokens(b"0123456789abcdef").let_in("Bearer 0123456789abcdef")
+    with pytest.raises(CredentialsError, match=r"fewer than 16 characters: line 3, 4$") as caught:
+        parse_tokens("0123456789abcdef\n\n0123456789abcde\nüüüüüüüü\n".encode())
+    assert "0123456789" not in str(caught.value)
+
+
+def test_short_token_leaves_the_last_good_ones(tmp_path: Path) -> None:
+    """A file that is replaced by a worse one is not taken over."""
+    path = tmp_path / "tokens"
+    path.write_text("0123456789abcdef")
+    kept = Kept([path], parse_tokens)
+    path.write_text("x")
+
+    assert kept.look()
+    assert kept.value.let_in("Bearer 0123456789abcdef")
+    assert kept.fault
+    assert "fewer than 16" in kept.fault

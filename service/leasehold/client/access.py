@@ -67,7 +67,8 @@ class Access:
         """Return the token of the moment, or None without a file; raises AccessError."""
         if not self.token_file:
             return None
-        words = _read(self.token_file).decode(errors="replace").split()
+        # Some editors begin a text with a mark of its encoding.
+        words = _read(self.token_file).decode("utf-8-sig", errors="replace").split()
         if not words or not (words[0].isascii() and words[0].isprintable()):
             raise AccessError(f"{self.token_file}: there is no token in it")
         return words[0]
