@@ -160,7 +160,9 @@ async def open_doctor(settings: Settings) -> AsyncIterator[Doctor]:
     """Open the configured store, or else this machine's embedded one, to be examined."""
     async with AsyncExitStack() as stack:
         link, terms = _open_link(settings, _store_url(settings), stack), settings.lease_terms()
-        yield Doctor(link, settings.replica_acks, settings.max_slot_s, terms.max_lease_ms)
+        is_strict = settings.inventory == "strict"
+        numbers = (settings.replica_acks, settings.max_slot_s, terms.max_lease_ms)
+        yield Doctor(link, *numbers, is_strict=is_strict)
 
 
 @asynccontextmanager

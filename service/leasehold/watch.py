@@ -7,6 +7,7 @@ from leasehold.model.deadline import Deadline
 from leasehold.model.errors import DeadlinePassedError, OverloadedError, StoreUnavailableError
 from leasehold.settings import Settings
 from leasehold.store import safety
+from leasehold.store.feed_ages import FeedAgeWatch
 from leasehold.store.link import Link
 from leasehold.store.long_slots import LongSlots
 from leasehold.store.marker import Runner
@@ -17,6 +18,7 @@ from leasehold.telemetry.rounds import Rounds
 
 _BEAT_INTERVAL_S = 1
 _PAGES_A_LOOK = 10
+_MERCHANTS_A_LOOK = 500
 
 
 class Watch:
@@ -29,6 +31,8 @@ class Watch:
         self._timeout_s = settings.call_timeout_s
         self._replica_acks = settings.replica_acks
         self._long_slots = LongSlots(link, settings.max_slot_s, _PAGES_A_LOOK)
+        self._feed_ages = FeedAgeWatch(link, _PAGES_A_LOOK, _MERCHANTS_A_LOOK)
+        self._is_strict = settings.inventory == "strict"
         hold_ms = settings.lease_terms().max_lease_ms
         self._markers = Markers(
             link,
@@ -84,6 +88,11 @@ class Watch:
             for finding in await safety.look(self._link, deadline, self._replica_acks):
                 self._known.note(finding)
             self._known.note(await self._long_slots.look(deadline))
+            if self._is_strict:
+                ages = await self._feed_ages.look(deadline)
+                metrics.feed_oldest_age.set(ages.oldest_ms / 1000)
+                metrics.feeds_old.set(ages.old)
+                self._known.note(ages.finding)
 
     def _quarantine_remaining_s(self) -> float:
         return self._markers.quarantine_remaining_s if self._has_quarantine else 0

@@ -32,7 +32,13 @@ def finding(told: Told, name: str, replica_acks: int = 0) -> Finding:
 
 def test_every_finding_of_a_look_can_be_required() -> None:
     """The names that a setting and a metric know are those that are found, and that of data."""
-    assert (*[each.name for each in judge(WELL, 0)], "step", "data", "slots") == FINDING_NAMES
+    assert (
+        *[each.name for each in judge(WELL, 0)],
+        "step",
+        "data",
+        "slots",
+        "feeds",
+    ) == FINDING_NAMES
     assert {each.state for each in judge(WELL, 0)} == {"ok"}
 
 

@@ -37,6 +37,8 @@ REMEDIES = {
     " right before, set it back: service goes on at once.",
     "slots": "Look whether a producer gives durations in milliseconds. Such slots can be booked,"
     " moved and cancelled, and are not held again; if they are meant, raise LEASEHOLD_MAX_SLOT_S.",
+    "feeds": "Load the newest feed of these merchants, or drop those who are gone:"
+    " leasehold inventory drop.",
 }
 """What to do about each finding that is not ok."""
 CURES = {

@@ -18,6 +18,7 @@ FINDING_NAMES = (
     "step",
     "data",
     "slots",
+    "feeds",
 )
 """What is found out about a store; these are the labels of a metric, so there are few."""
 

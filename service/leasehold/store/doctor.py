@@ -13,7 +13,7 @@ from leasehold.model.complaint import Ailment, Complaint, Examination
 from leasehold.model.deadline import Deadline
 from leasehold.model.finding import Finding
 from leasehold.model.ids import Reference, encode_id, wire_id
-from leasehold.store import keys, permissions, safety
+from leasehold.store import feed_ages, keys, permissions, safety
 from leasehold.store.booking_records import NOBODY
 from leasehold.store.link import Link
 from leasehold.store.long_slots import LongSlots
@@ -35,19 +35,35 @@ _OWNER = re.compile(r"(?P<kind>lease|booking) (?P<suffix>[0-9A-Z]{26})(?: \w+)?"
 class Doctor:
     """Examines the store of a link."""
 
-    def __init__(self, link: Link, replica_acks: int, max_slot_s: float, hold_ms: int) -> None:
-        """``replica_acks``, ``max_slot_s`` and ``hold_ms``, the longest lease: the service's."""
+    def __init__(
+        self,
+        link: Link,
+        replica_acks: int,
+        max_slot_s: float,
+        hold_ms: int,
+        *,
+        is_strict: bool = False,
+    ) -> None:
+        """Take what the service is set to; ``hold_ms`` is the longest lease.
+
+        With ``is_strict`` feeds must not be old.
+        """
         self._link = link
         self._replica_acks = replica_acks
         self._max_slot_s = max_slot_s
         self._hold_ms = hold_ms
+        self._is_strict = is_strict
         self._index = UserIndex(link, booking_retention_ms=0)
 
     async def findings(self) -> list[Finding]:
         """Return what the store's own settings put at risk, and what the markers tell."""
         found = await safety.look(self._link, _deadline(), self._replica_acks)
         slots = LongSlots(self._link, self._max_slot_s, most_pages=math.inf)
-        return [*found, *await self._markers(), await slots.look(_deadline())]
+        found += [*await self._markers(), await slots.look(_deadline())]
+        if not self._is_strict:
+            return [*found, Finding(feed_ages.NAME, "ok", "inventory is open, and needs no feed")]
+        feeds = feed_ages.FeedAgeWatch(self._link, most_pages=math.inf, most_merchants=math.inf)
+        return [*found, (await feeds.look(_deadline())).finding]
 
     async def lacking(self) -> dict[str, list[str]]:
         """Return the rules that the store's user lacks for this release, by address."""

@@ -108,6 +108,14 @@ clock_step_remaining = Gauge(
     "leasehold_clock_step_remaining_seconds",
     "For how much longer nothing new is held after a step of the store's clock; 0 without one.",
 )
+feed_oldest_age = Gauge(
+    "leasehold_feed_oldest_age_seconds",
+    "How old the newest feed is of the merchant whose newest feed is the oldest; 0 without any.",
+)
+feeds_old = Gauge(
+    "leasehold_feeds_old",
+    "Merchants whose newest feed is older than 26 hours; /readyz?verbose names three.",
+)
 ready = Gauge("leasehold_ready", "1 while this process wants calls, else 0.")
 build_info = Gauge("leasehold_build_info", "Always 1; the labels tell the build.", ["version"])
 certificate_expires = Gauge(
