@@ -154,6 +154,10 @@ class Settings(StoreSettings):
                 f" life of a hold ({number(longest_s)}), so its end could be no event;"
                 f" raise it, or lower {PREFIX}MAX_LEASE_LIFE_S and {PREFIX}MAX_LEASE_S"
             )
+        scheme = self.redis_url.partition(":")[0] if self.redis_url else ""
+        for name, shape in (("cluster", "+cluster"), ("sentinels", "+sentinel")):
+            if name in self.ready_requires.split(",") and shape not in scheme:
+                yield f"{PREFIX}READY_REQUIRES={name} is only for a {PREFIX}REDIS_URL with {shape}"
 
     def lease_terms(self) -> LeaseTerms:
         """Return the limits of leases in the store's unit."""

@@ -83,6 +83,8 @@ class Watch:
             self._known.note(self._markers.step)
 
     async def _look(self) -> None:
+        for finding in await self._link.findings(Deadline.within(self._timeout_s, None)):
+            self._known.note(finding)
         with suppress(StoreUnavailableError, DeadlinePassedError, OverloadedError):
             deadline = Deadline.within(self._timeout_s, None)
             for finding in await safety.look(self._link, deadline, self._replica_acks):

@@ -11,7 +11,7 @@ from tests.store_steps import all_steps, new_slot
 from leasehold.model.errors import StoreUnavailableError
 from leasehold.store import rights, safety
 
-OF_OTHER_STORES = {"role", "asking", "cluster|slots"}
+OF_OTHER_STORES = {"role", "asking", "cluster|slots", "cluster|nodes"}
 """What only Sentinels and clusters need; the tests of those fail without it."""
 MAY_BE_DENIED = {"info", "config|get", "wait", "acl|dryrun"}
 """What is a warning where it is missing, because a managed store does not allow it."""

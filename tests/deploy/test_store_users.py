@@ -33,6 +33,7 @@ SIGNS = {
     "acl|dryrun": '"ACL", "DRYRUN"',
     "role": '"ROLE"',
     "asking": '("ASKING",',
+    "cluster|nodes": '("CLUSTER", "NODES")',
     # redis-py sends these, for a setting of ours and for a class of its own.
     "client|setname": '"client_name"',
     "cluster|slots": "NodesManager(",

@@ -13,6 +13,7 @@ from tests.service import now_ms
 from tests.topologies import BINARIES, Replicated, ask, replicated
 
 from leasehold.model.errors import StoreTrouble, StoreUnavailableError
+from leasehold.model.finding import Finding
 from leasehold.model.lease import CreateLease
 from leasehold.model.slot import Slot
 from leasehold.store.link import Link
@@ -90,6 +91,37 @@ async def test_sentinel_silent_or_dead_does_not_keep_the_others_from_being_asked
     finally:
         silent.resume()
         dead.start()
+
+
+async def sentinels_of(link: Link) -> Finding:
+    """Return what is found about the Sentinels."""
+    (found,) = await link.findings(soon())
+    return found
+
+
+async def test_sentinels_that_answer_and_agree_are_counted(group: Replicated, link: Link) -> None:
+    """All dead, the store serves on: without the finding nothing would tell (failure mode 68)."""
+    named = f"name 127.0.0.1:{group.primary.port}"
+    assert await sentinels_of(link) == Finding("sentinels", "ok", f"3 of 3 answer, 3 {named}")
+    one, *others = group.sentinels
+    one.stop()
+    try:
+        assert await sentinels_of(link) == Finding(
+            "sentinels", "warning", f"2 of 3 answer, 2 {named}"
+        )
+        for each in others:
+            each.stop()
+        lost = "; that is no majority, so no failover is followed"
+        assert await sentinels_of(link) == Finding(
+            "sentinels", "warning", f"0 of 3 answer, 0 {named}{lost}"
+        )
+        await link.ping(soon())
+    finally:
+        for each in group.sentinels:
+            each.start()
+    async with asyncio.timeout(30):
+        while (await sentinels_of(link)).state != "ok":
+            await asyncio.sleep(0.02)
 
 
 async def test_sentinel_out_of_reach_is_told_in_one_sentence_and_without_secrets() -> None:

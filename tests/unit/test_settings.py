@@ -66,6 +66,21 @@ def test_retention_of_events_below_the_life_of_a_hold_is_refused(
     assert load().feed_retention_s == 3599
 
 
+def test_required_findings_of_a_shape_need_a_store_of_that_shape(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """On one server nothing is found about a cluster, and the process would never be ready."""
+    found = faults(monkeypatch, READY_REQUIRES="cluster,sentinels", REDIS_URL="redis://localhost")
+    assert found == [
+        "LEASEHOLD_READY_REQUIRES=cluster is only for a LEASEHOLD_REDIS_URL with +cluster",
+        "LEASEHOLD_READY_REQUIRES=sentinels is only for a LEASEHOLD_REDIS_URL with +sentinel",
+    ]
+
+    monkeypatch.setenv("LEASEHOLD_READY_REQUIRES", "cluster")
+    monkeypatch.setenv("LEASEHOLD_REDIS_URL", "redis+cluster://localhost")
+    assert load().ready_requires == "cluster"
+
+
 def test_fractions_reach_the_store_in_milliseconds(monkeypatch: pytest.MonkeyPatch) -> None:
     """Seconds may have fractions; the store counts milliseconds."""
     monkeypatch.setenv("LEASEHOLD_MIN_LEASE_S", "0.2")

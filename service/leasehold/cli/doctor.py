@@ -1,17 +1,18 @@
 """``leasehold doctor``."""
 
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
 from leasehold import bootstrap
 from leasehold.cli import options
-from leasehold.cli.console import REFUSED, load_settings, out, print_json
+from leasehold.cli.console import REFUSED, UNAVAILABLE, fail, load_settings, out, print_json
 from leasehold.cli.storing import with_store
 from leasehold.model import store_url
 from leasehold.model.complaint import Ailment, Examination
+from leasehold.model.errors import StoreUnavailableError
 from leasehold.model.finding import Finding
 from leasehold.store import rights
 from leasehold.store.doctor import Doctor
@@ -39,6 +40,8 @@ REMEDIES = {
     " moved and cancelled, and are not held again; if they are meant, raise LEASEHOLD_MAX_SLOT_S.",
     "feeds": "Load the newest feed of these merchants, or drop those who are gone:"
     " leasehold inventory drop.",
+    "cluster": "Bring the shard back, or finish the move of the slot: redis-cli --cluster fix.",
+    "sentinels": "Bring the Sentinels back; without most of them no failover is followed.",
 }
 """What to do about each finding that is not ok."""
 CURES = {
@@ -66,8 +69,12 @@ def doctor(as_json: options.AsJson = False, permissions: Permissions = False) ->
         _check_permissions(as_json=as_json)
         return
 
-    async def do(store: Doctor) -> tuple[list[Finding], Examination]:
-        return await store.findings(), await store.examine()
+    async def do(store: Doctor) -> tuple[list[Finding], Examination | None]:
+        findings = await store.findings()
+        try:
+            return findings, await store.examine()
+        except StoreUnavailableError:
+            return findings, None
 
     findings, examination = with_store(load_settings(), bootstrap.open_doctor, do)
     ill = [each for each in findings if each.state != "ok"]
@@ -76,12 +83,11 @@ def doctor(as_json: options.AsJson = False, permissions: Permissions = False) ->
             {**asdict(each), "remedy": REMEDIES[each.name] if each in ill else ""}
             for each in findings
         ]
-        complaints = [
-            {**asdict(each), "remedy": CURES[each.ailment]} for each in examination.complaints
-        ]
-        print_json({"findings": shown, **asdict(examination), "complaints": complaints})
+        print_json({"findings": shown, **_as_json(examination)})
     else:
         _print(findings, examination)
+    if examination is None:
+        fail("The keys were not looked at: a server of the store gave no answer.", UNAVAILABLE)
     if ill or examination.complaint_count:
         raise typer.Exit(REFUSED)
 
@@ -105,12 +111,23 @@ def _check_permissions(*, as_json: bool) -> None:
         raise typer.Exit(REFUSED)
 
 
-def _print(findings: list[Finding], examination: Examination) -> None:
+def _as_json(examination: Examination | None) -> dict[str, Any]:
+    if examination is None:
+        return {}
+    complaints = [
+        {**asdict(each), "remedy": CURES[each.ailment]} for each in examination.complaints
+    ]
+    return {**asdict(examination), "complaints": complaints}
+
+
+def _print(findings: list[Finding], examination: Examination | None) -> None:
     table = Table("finding", "state", "detail", "remedy")
     for each in findings:
         remedy = "" if each.state == "ok" else REMEDIES[each.name]
         table.add_row(each.name, each.state, each.detail, remedy)
     out.print(table)
+    if examination is None:
+        return
     if examination.complaints:
         table = Table("wrong", "key", "remedy")
         for complaint in examination.complaints:

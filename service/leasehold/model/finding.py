@@ -19,6 +19,8 @@ FINDING_NAMES = (
     "data",
     "slots",
     "feeds",
+    "cluster",
+    "sentinels",
 )
 """What is found out about a store; these are the labels of a metric, so there are few."""
 

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import random
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,8 @@ from redis.exceptions import AskError, MovedError
 from leasehold.model.address import Address
 from leasehold.model.deadline import Deadline
 from leasehold.model.errors import DeadlinePassedError, StoreTrouble, StoreUnavailableError
-from leasehold.store import trouble
+from leasehold.model.finding import Finding
+from leasehold.store import cluster_health, trouble
 from leasehold.store.hooks import Hooks
 from leasehold.store.lane import NeverSentError, pause_s
 from leasehold.store.node import Node, Word
@@ -141,6 +143,15 @@ class Cluster:
         """Return the shard of a key."""
         at = await self._owner(key, deadline)
         return self._tag(at), self._node(at)
+
+    async def findings(self, deadline: Deadline) -> list[Finding]:
+        """Return the finding ``cluster``, also while no node answers."""
+        try:
+            nodes = await self.primaries(deadline)
+        except (StoreUnavailableError, DeadlinePassedError):
+            return [Finding("cluster", "warning", "no node tells who owns which slot")]
+        owners = Counter(map(str, self._map.owners.values()))
+        return [await cluster_health.look(nodes, owners, deadline)]
 
     def _tag(self, at: Address) -> str:
         """Return the first number whose hash slot an owner of slots owns, as text.

@@ -11,6 +11,7 @@ from redis.exceptions import ResponseError
 
 from leasehold.model.complaint import Ailment, Complaint, Examination
 from leasehold.model.deadline import Deadline
+from leasehold.model.errors import StoreTrouble, StoreUnavailableError
 from leasehold.model.finding import Finding
 from leasehold.model.ids import Reference, encode_id, wire_id
 from leasehold.store import feed_ages, keys, permissions, safety
@@ -56,7 +57,19 @@ class Doctor:
         self._index = UserIndex(link, booking_retention_ms=0)
 
     async def findings(self) -> list[Finding]:
-        """Return what the store's own settings put at risk, and what the markers tell."""
+        """Return what the store's own settings put at risk, and what the markers tell.
+
+        Of a cluster that is down, or Sentinels without a primary, only that is found.
+        """
+        of_nodes = await self._link.findings(_deadline())
+        try:
+            return [*await self._of_store(), *of_nodes]
+        except StoreUnavailableError:
+            if not of_nodes:
+                raise
+            return of_nodes
+
+    async def _of_store(self) -> list[Finding]:
         found = await safety.look(self._link, _deadline(), self._replica_acks)
         slots = LongSlots(self._link, self._max_slot_s, most_pages=math.inf)
         found += [*await self._markers(), await slots.look(_deadline())]
@@ -83,17 +96,17 @@ class Doctor:
         return examination
 
     async def _markers(self) -> list[Finding]:
-        """Tell what the markers say, without advancing them as a service does."""
-        lost, stepped = [], []
+        """Tell what the markers say, without advancing them as a service does.
+
+        That a shard is away is told by the finding of the cluster.
+        """
+        lost, stepped = list[str](), list[str]()
         for tag, node in (await self._link.shards(_deadline())).items():
-            key = keys.marker_key(tag)
-            fields = await self._read(node, "HMGET", key, "lost_at_ms", "back_at_ms", "back_by_ms")
-            lost_at_ms, back_at_ms, back_by_ms = (int(it or 0) for it in fields)
-            if lost_at_ms:
-                lost.append(f"{key}: lost at {keys.start_text(lost_at_ms // 1000)}")
-            now_s, _ = await self._read(node, "TIME")
-            if back_by_ms and back_at_ms <= int(now_s) * 1000 < back_at_ms + self._hold_ms:
-                stepped.append(f"{key}: the clock stepped back by {back_by_ms // 1000} s")
+            try:
+                await self._read_marker(node, keys.marker_key(tag), lost, stepped)
+            except StoreUnavailableError as error:
+                if error.trouble is not StoreTrouble.UNREACHABLE:
+                    raise
         return [
             Finding("step", "warning", "; ".join(stepped))
             if stepped
@@ -102,6 +115,16 @@ class Doctor:
             if lost
             else Finding("data", "ok", "no loss is known"),
         ]
+
+    async def _read_marker(self, node: Node, key: str, lost: list[str], stepped: list[str]) -> None:
+        """Add what one marker tells."""
+        fields = await self._read(node, "HMGET", key, "lost_at_ms", "back_at_ms", "back_by_ms")
+        lost_at_ms, back_at_ms, back_by_ms = (int(it or 0) for it in fields)
+        if lost_at_ms:
+            lost.append(f"{key}: lost at {keys.start_text(lost_at_ms // 1000)}")
+        now_s, _ = await self._read(node, "TIME")
+        if back_by_ms and back_at_ms <= int(now_s) * 1000 < back_at_ms + self._hold_ms:
+            stepped.append(f"{key}: the clock stepped back by {back_by_ms // 1000} s")
 
     async def _examine_key(self, node: Node, key: str) -> list[Ailment]:
         """Return what is wrong with a key."""

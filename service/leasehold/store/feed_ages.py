@@ -1,6 +1,5 @@
 """How old the feeds are that inventories are known from, some merchants at a time."""
 
-import asyncio
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import partial
@@ -9,6 +8,7 @@ from heapq import nsmallest
 from leasehold.model.deadline import Deadline
 from leasehold.model.finding import Finding
 from leasehold.model.ids import decode_id
+from leasehold.store.findings import of_those_that_answer
 from leasehold.store.hash_pages import read_hash
 from leasehold.store.link import Link
 from leasehold.store.safety import Shard
@@ -62,15 +62,22 @@ class FeedAgeWatch:
         self._passes: dict[str, _Pass] = {}
 
     async def look(self, deadline: Deadline) -> FeedAges:
-        """Look at some more merchants and return what is known now; raises as Link.run does."""
+        """Look at some more merchants and return what is known now.
+
+        Raises as Link.run does when no shard answers. That a shard is away is told by the finding
+        of the cluster.
+        """
         shards = [
             Shard(self._link, node, tag)
             for tag, node in (await self._link.shards(deadline)).items()
         ]
-        if not all(await asyncio.gather(*(self._look_at(shard, deadline) for shard in shards))):
+        looks = {shard.tag: self._look_at(shard, deadline) for shard in shards}
+        told = await of_those_that_answer(looks)
+        if not all(told.values()):
             return FeedAges(Finding(NAME, "warning", "unknown: SCAN is not allowed"))
-        answers = [await shard.ask(deadline, "TIME") for shard in shards]
-        times = [int(answer[0]) * 1000 for answer in answers if answer]
+        asked = {it.tag: it.ask(deadline, "TIME") for it in shards if it.tag in told}
+        answers = await of_those_that_answer(asked)
+        times = [int(answer[0]) * 1000 for answer in answers.values() if answer]
         if not times:
             return FeedAges(Finding(NAME, "warning", "unknown: TIME is not allowed"))
         made: dict[str, int] = {}

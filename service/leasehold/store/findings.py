@@ -1,8 +1,25 @@
 """What is found on several nodes, told as one."""
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Awaitable, Mapping, Sequence
+from typing import TypeVar
 
+from leasehold.model.errors import DeadlinePassedError, OverloadedError, StoreUnavailableError
 from leasehold.model.finding import STATES, Finding
+
+T = TypeVar("T")
+_NO_ANSWER = (StoreUnavailableError, DeadlinePassedError, OverloadedError)
+
+
+async def of_those_that_answer(asked: Mapping[str, Awaitable[T]]) -> dict[str, T]:
+    """Return the answers that come, each by its name; raises as the first does if none comes."""
+    told = await asyncio.gather(*asked.values(), return_exceptions=True)
+    errors = [each for each in told if isinstance(each, BaseException)]
+    bugs = [each for each in errors if not isinstance(each, _NO_ANSWER)]
+    if bugs or len(errors) == len(told):
+        raise (bugs or errors)[0]
+    named = zip(asked, told, strict=True)
+    return {name: each for name, each in named if not isinstance(each, BaseException)}
 
 
 def merge(by_address: Mapping[str, Sequence[Finding]]) -> list[Finding]:

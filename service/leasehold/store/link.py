@@ -9,6 +9,7 @@ from redis.exceptions import NoScriptError
 
 from leasehold.model.deadline import Deadline
 from leasehold.model.errors import OverloadedError, StoreUnavailableError
+from leasehold.model.finding import Finding
 from leasehold.store import trouble
 from leasehold.store.hooks import NO_HOOKS, Hooks
 from leasehold.store.lane import NeverSentError, pause_s
@@ -57,6 +58,9 @@ class Nodes(Protocol):
 
     async def shard_of(self, key: str, deadline: Deadline) -> "tuple[str, Node]":
         """Return the shard of a key, as shards has it."""
+
+    async def findings(self, deadline: Deadline) -> list[Finding]:
+        """Return what is wrong or well with the nodes as a whole; raises nothing."""
 
     async def close(self) -> None:
         """Close every connection."""
@@ -159,6 +163,10 @@ class Link:
     async def shard_of(self, key: str, deadline: Deadline) -> "tuple[str, Node]":
         """Return the tag and the node of a key, as shards has them; raises as run does."""
         return await self._nodes.shard_of(key, deadline)
+
+    async def findings(self, deadline: Deadline) -> list[Finding]:
+        """Return the finding of a cluster or of Sentinels, and none of a single server."""
+        return await self._nodes.findings(deadline)
 
     async def ping(self, deadline: Deadline) -> None:
         """Return when the store answers; raises as run does, but asks even with a full queue.

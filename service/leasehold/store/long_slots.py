@@ -1,12 +1,12 @@
 """Finds slots that are held or booked, and longer than slots may be, some names at a time."""
 
-import asyncio
 import re
 from dataclasses import dataclass
 
 from leasehold.model.deadline import Deadline
 from leasehold.model.finding import Finding
 from leasehold.store import keys
+from leasehold.store.findings import of_those_that_answer
 from leasehold.store.link import Link
 from leasehold.store.safety import Shard
 
@@ -46,12 +46,17 @@ class LongSlots:
         self._passes: dict[str, _Pass] = {}
 
     async def look(self, deadline: Deadline) -> Finding:
-        """Look at some more names and return what is known now; raises as Link.run does."""
+        """Look at some more names and return what is known now.
+
+        Raises as Link.run does when no shard answers. That a shard is away is told by the finding
+        of the cluster.
+        """
         shards = [
             Shard(self._link, node, tag)
             for tag, node in (await self._link.shards(deadline)).items()
         ]
-        if not all(await asyncio.gather(*(self._look_at(shard, deadline) for shard in shards))):
+        looks = {shard.tag: self._look_at(shard, deadline) for shard in shards}
+        if not all((await of_those_that_answer(looks)).values()):
             return Finding(NAME, "warning", "unknown: SCAN is not allowed")
         longest_s = max(max(it.longest_s, it.longest_before_s) for it in self._passes.values())
         limit = f"LEASEHOLD_MAX_SLOT_S ({self._max_slot_s:.0f} s)"

@@ -1,11 +1,10 @@
 """The markers of all shards, and who is let in to take a spot."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 
 from leasehold.model.deadline import Deadline
 from leasehold.model.finding import Finding
-from leasehold.store.findings import merge
+from leasehold.store.findings import merge, of_those_that_answer
 from leasehold.store.link import Link, Reply
 from leasehold.store.marker import Marker
 from leasehold.store.node import Node, Word
@@ -73,13 +72,8 @@ class Markers:
         Raises as Link.run does when no shard answers.
         """
         shards = await self._link.shards(deadline)
-        beats = (self._of(tag, node).beat(deadline) for tag, node in shards.items())
-        found = await asyncio.gather(*beats, return_exceptions=True)
-        errors = [each for each in found if isinstance(each, BaseException)]
-        if len(errors) == len(found):
-            raise errors[0]
-        told = zip(shards, found, strict=True)
-        self._known |= {tag: each for tag, each in told if isinstance(each, Finding)}
+        beats = {tag: self._of(tag, node).beat(deadline) for tag, node in shards.items()}
+        self._known |= await of_those_that_answer(beats)
         by_address = {
             node.address: [self._known[tag]] for tag, node in shards.items() if tag in self._known
         }

@@ -10,6 +10,7 @@ from redis.asyncio.connection import AbstractConnection
 
 from leasehold.model.deadline import Deadline
 from leasehold.model.errors import DeadlinePassedError
+from leasehold.model.finding import Finding
 from leasehold.store.acknowledger import Acknowledger
 from leasehold.store.conversation import Command, Prelude
 from leasehold.store.hooks import NO_HOOKS, Hooks
@@ -100,6 +101,10 @@ class Node:
     async def shard_of(self, _key: str, _deadline: Deadline) -> "tuple[str, Node]":
         """Return this node."""
         return "", self
+
+    async def findings(self, _deadline: Deadline) -> list[Finding]:
+        """Return nothing: there are no other nodes."""
+        return []
 
     async def close(self) -> None:
         """Close every connection; what is unanswered fails with StoreUnavailableError."""

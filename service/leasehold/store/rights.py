@@ -30,6 +30,7 @@ OF_THE_LINK: dict[str, tuple[str, ...]] = {
     "role": ("ROLE",),
     "asking": ("ASKING",),
     "cluster|slots": ("CLUSTER", "SLOTS"),
+    "cluster|nodes": ("CLUSTER", "NODES"),
 }
 """Commands without keys, as access lists name them, each with words that try it in vain."""
 

@@ -1,6 +1,5 @@
 """What a store's own settings put at risk; a store that does not tell is a warning, no error."""
 
-import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from leasehold.model.deadline import Deadline
 from leasehold.model.errors import StoreTrouble, StoreUnavailableError
 from leasehold.model.finding import Finding, State
 from leasehold.store import keys, permissions
-from leasehold.store.findings import merge
+from leasehold.store.findings import merge, of_those_that_answer
 from leasehold.store.link import Link
 from leasehold.store.node import Node
 
@@ -64,16 +63,16 @@ class Told:
 
 
 async def look(link: Link, deadline: Deadline, replica_acks: int) -> list[Finding]:
-    """Ask every primary about itself and return what its answers mean.
+    """Ask every primary about itself and return what the answers of those that do mean.
 
-    ``replica_acks`` is how many replicas are waited for.
-
-    Raises as Link.run does when one does not answer at all.
+    ``replica_acks`` is how many replicas are waited for. Raises as Link.run does when none answers.
     """
     shards = [Shard(link, node, tag) for tag, node in (await link.shards(deadline)).items()]
-    told = await asyncio.gather(*(_ask_all(shard, deadline) for shard in shards))
-    judged = (judge(it, replica_acks) for it in told)
-    return merge({shard.node.address: it for shard, it in zip(shards, judged, strict=True)})
+    # That a shard is away is told by the finding of the cluster.
+    told = await of_those_that_answer(
+        {shard.node.address: _ask_all(shard, deadline) for shard in shards}
+    )
+    return merge({address: judge(it, replica_acks) for address, it in told.items()})
 
 
 async def _ask_all(shard: Shard, deadline: Deadline) -> Told:

@@ -15,6 +15,7 @@ from redis.exceptions import RedisError
 from leasehold.model.address import Address
 from leasehold.model.deadline import Deadline
 from leasehold.model.errors import DeadlinePassedError, StoreTrouble, StoreUnavailableError
+from leasehold.model.finding import Finding
 from leasehold.store.hooks import Hooks
 from leasehold.store.lane import NeverSentError
 from leasehold.store.node import Node, Word
@@ -45,6 +46,10 @@ class Sentinel:
         self._question = ("SENTINEL", "GET-MASTER-ADDR-BY-NAME", service)
         self._patience_s = patience_s
         self._is_asked = False
+        self.answers = False
+        """Whether it has answered the last question."""
+        self.named: Address | None = None
+        """Which server it named then."""
 
     async def primary(self) -> Address | None:
         """Return the server that it names; None without an answer, or one to the last question."""
@@ -52,11 +57,12 @@ class Sentinel:
             return None
         self._is_asked = True
         try:
-            return await self._ask()
+            self.named, self.answers = await self._ask(), True
         except (RedisError, OSError):
-            return None
+            self.named, self.answers = None, False
         finally:
             self._is_asked = False
+        return self.named
 
     async def _ask(self) -> Address | None:
         connection = self._connection = self._connection or self._make_connection()
@@ -159,6 +165,22 @@ class Sentinels:
     async def shard_of(self, _key: str, deadline: Deadline) -> tuple[str, Node]:
         """Return the primary; another one is another node."""
         return "", await self._current(deadline)
+
+    async def findings(self, deadline: Deadline) -> list[Finding]:
+        """Return the finding ``sentinels``, also while none answers."""
+        with contextlib.suppress(DeadlinePassedError):
+            await self._ask_sentinels(deadline)
+        if self._questions:
+            # Most of them have decided already; the others count here as well.
+            await asyncio.wait(self._questions, timeout=max(0, deadline.remaining_s()))
+        answering = sum(each.answers for each in self._sentinels)
+        agreeing = sum(self._at is not None and each.named == self._at for each in self._sentinels)
+        named = self._at or "a primary"
+        detail = f"{answering} of {len(self._sentinels)} answer, {agreeing} name {named}"
+        if agreeing * 2 <= len(self._sentinels):
+            detail += "; that is no majority, so no failover is followed"
+        is_well = answering == agreeing == len(self._sentinels)
+        return [Finding("sentinels", "ok" if is_well else "warning", detail)]
 
     async def close(self) -> None:
         """Close every connection; what is unanswered fails with StoreUnavailableError."""
