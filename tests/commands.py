@@ -66,8 +66,9 @@ def _command(
         opened = os.open(path, flags)
         os.dup2(opened, number)
         os.close(opened)
+    encoding = environment.get("PYTHONIOENCODING", "utf-8")
     sys.stdin, sys.stdout, sys.stderr = (
-        open(number, mode, encoding="utf-8", closefd=False)  # noqa: SIM115 - descriptors
+        open(number, mode, encoding=encoding, closefd=False)  # noqa: SIM115 - descriptors
         for number, mode in ((0, "r"), (1, "w"), (2, "w"))
     )
     if cwd:

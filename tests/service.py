@@ -1,7 +1,9 @@
 """The installed program as a process: started, watched and stopped by the test."""
 
+import contextlib
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -139,6 +141,33 @@ def run(
     """Run one command of the command line to its end; ``told`` is its standard input."""
     given = {**environment(**(settings or {})), "COLUMNS": "200", **(extra or {})}
     return run_command(arguments, given, cwd, told)
+
+
+def on_a_terminal(*arguments: str, columns: int = 200, encoding: str = "utf-8") -> str:
+    """Run one command as on a terminal of some width, and return what people see."""
+    ours, theirs = pty.openpty()
+    with (
+        os.fdopen(ours, "rb", buffering=0) as screen,
+        subprocess.Popen(
+            [sys.executable, "-m", "leasehold", *arguments],
+            env={
+                **environment(),
+                "COLUMNS": str(columns),
+                "TERM": "dumb",
+                "PYTHONIOENCODING": encoding,
+            },
+            stdin=subprocess.DEVNULL,
+            stdout=theirs,
+            stderr=theirs,
+        ),
+    ):
+        os.close(theirs)
+        seen = b""
+        # When the other end of a terminal is gone, reading it is an error and not an end of file.
+        with contextlib.suppress(OSError):
+            while piece := screen.read(65_536):
+                seen += piece
+    return seen.decode().replace("\r\n", "\n")
 
 
 @cache

@@ -30,9 +30,8 @@ def shop(store: RedisServer, tmp_path: Path) -> Shop:
 
 
 def rows(ended: subprocess.CompletedProcess[str]) -> list[list[str]]:
-    """Return the cells of the table that a command printed."""
-    lines = [re.split("[│┃]", line) for line in ended.stdout.splitlines() if line[0] in "│┃"]
-    return [[cell.strip() for cell in line[1:-1]] for line in lines]
+    """Return the records that a command printed."""
+    return [line.split("\t") for line in ended.stdout.splitlines() if "\t" in line]
 
 
 def told(ended: subprocess.CompletedProcess[str]) -> dict[str, str]:
@@ -344,18 +343,19 @@ def test_show_shows_merchants_days_and_slots(shop: Shop) -> None:
     (of_ours,) = [row for row in rows(shop.command("show")) if row[0] == shop.merchant]
     assert of_ours[1:5] == ["2", "2", date(), date(1)]
     assert SHOWN_DAY.fullmatch(of_ours[5])
-    _, *days = rows(shop.command("show", shop.merchant))
+    days = rows(shop.command("show", shop.merchant))
     assert [day[:5] for day in days] == [
         [date(), "2", "21", "2", "1"],
         [date(1), "1", "1", "0", "0"],
     ]
-    header, *slots = rows(shop.command("show", shop.merchant, date()))
-    assert header == ["service", "slot", "staff", "room", "party", "spots", "held", "booked"]
-    at_nine, at_ten = (f"{date()} {hour}:00:00 UTC for 0:30:00" for hour in ("09", "10"))
-    assert slots == [
-        ["haircut", at_nine, "", "1", "", "20", "2", "1"],
-        ["haircut", at_ten, "anna", "", "4", "1", "0", "0"],
+    at_nine, at_ten = (f"{date()} {hour}:00:00 UTC" for hour in ("09", "10"))
+    assert rows(shop.command("show", shop.merchant, date())) == [
+        ["haircut", at_nine, "30m", "", "1", "", "20", "2", "1"],
+        ["haircut", at_ten, "30m", "anna", "", "4", "1", "0", "0"],
     ]
+    shown = json.loads(shop.command("show", shop.merchant, date(), "--json").stdout)
+    assert shown[0]["start"] == f"{date()}T09:00:00Z"
+    assert (shown[0]["length_s"], shown[0]["spots"]) == (1800, 20)
 
 
 def test_show_of_what_is_not_there_says_so(shop: Shop) -> None:
@@ -402,7 +402,7 @@ def test_drop_all_forgets_everybody(tmp_path: Path) -> None:
         )
         with server.client() as client:
             assert not [key for key in client.scan_iter() if not str(key).startswith("stage:")]
-        assert rows(shops[0].command("show"))[1:] == []
+        assert rows(shops[0].command("show")) == []
 
 
 @pytest.mark.parametrize("words", [(), ("salon-1", "--all")])

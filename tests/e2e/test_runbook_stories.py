@@ -116,16 +116,15 @@ def play(place: Place, commands: str, answer: str) -> None:
         done = place.play(commands.replace(DAY, in_a_hundred_days()))
         told = plain(done.stdout + done.stderr)
         expected = plain(place.here(answer).replace(DAY, in_a_hundred_days()))
-        pattern = re.escape(expected).replace("…", r"[^│\n]+?")
+        pattern = re.escape(expected).replace("…", r"[^\n]+?")
         if re.fullmatch(pattern, told):
             return
         assert time.monotonic() < give_up_at_s, f"{commands}\n{told}\n{expected}"
 
 
 def plain(text: str) -> str:
-    """Return a text in which neither widths of columns nor ends of lines matter."""
-    lines = (re.sub(r"([─━ ])\1*", r"\1", line).strip() for line in text.splitlines())
-    return "\n".join(re.sub(r"[ ]?│[ ]?", "│", line) for line in lines).strip()
+    """Return a text in which neither tabs, as a page shows them, nor ends of lines matter."""
+    return "\n".join(" ".join(line.split()) for line in text.splitlines()).strip()
 
 
 def test_hurried_rules_are_the_same_rules(tmp_path: Path) -> None:

@@ -294,9 +294,8 @@ def test_serve_prints_where_everything_can_be_reached(tmp_path: Path) -> None:
         while "data" not in rows:
             line = process.stdout.readline()
             assert line, "the service ended by itself"
-            cells = [cell.strip() for cell in line.split("│")]
-            if len(cells) == 4:
-                rows[cells[1]] = cells[2]
+            name, _, value = line.rstrip("\n").partition("\t")
+            rows[name] = value
         with grpc.insecure_channel(rows["gRPC, operators"]) as channel:
             for name in ("", *server.OPERATOR_SERVICES):
                 health_stub(channel).Check(health_pb2.HealthCheckRequest(service=name), timeout=5)

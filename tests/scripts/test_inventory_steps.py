@@ -281,7 +281,9 @@ async def test_drop_while_a_feed_is_loaded_says_so(
         await strict.inventory().drop(strict.merchant)
     assert await free(strict, slots[1]) == 1
     monkeypatch.setattr(strict.link, "run", run_after)
-    dropped = await drop_each(strict.inventory(), [strict.merchant, f"{strict.merchant}-other"])
+    dropped = await drop_each(
+        strict.inventory(), [strict.merchant, f"{strict.merchant}-other"], lambda *_: None
+    )
 
     assert dropped == (1, 1)
     assert await free(strict, slots[1]) == 1

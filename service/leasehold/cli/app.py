@@ -1,5 +1,7 @@
 """The command line: one module for each command, read when the command is typed."""
 
+import io
+import sys
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -80,4 +82,8 @@ def _options(
 
 def main() -> None:
     """Run the command of the command line."""
+    for stream in (sys.stdout, sys.stderr):
+        # A character that the terminal cannot show must not end a command after its work is done.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     app()

@@ -3,12 +3,13 @@
 from typing import Annotated
 
 import typer
-from rich.table import Column, Table
 
 from leasehold.cli import options
 from leasehold.cli.calling import add_slot, ask_partners, granted, show_place
-from leasehold.cli.console import details, out
+from leasehold.cli.console import out, print_json
+from leasehold.cli.sheet import Sheet, details, show_answer
 from leasehold.client import Booked, Person
+from leasehold.client.rendering import booking_json, count_json
 
 User = Annotated[str, typer.Option(help="User id.")]
 
@@ -21,6 +22,7 @@ def check(
     staff: options.Staff = "",
     room: options.Room = "",
     party_size: options.PartySize = 0,
+    as_json: options.AsJson = False,
     address: options.Address = options.DEFAULT_ADDRESS,
 ) -> None:
     """Count the free spots of a slot: CheckAvailability.
@@ -29,7 +31,10 @@ def check(
     """
     slot = options.slot_of(merchant, service, start, duration, staff, room, party_size)
     count = ask_partners(address, lambda client: client.check_availability(slot))
-    out.print(f"Free spots: {count}")
+    if as_json:
+        print_json(count_json(slot, count))
+    else:
+        out.print(f"Free spots: {count}")
 
 
 def book(
@@ -50,6 +55,8 @@ def book(
         str,
         typer.Option(help="Names this booking: the same one finds it again. Default: a new one."),
     ] = "",
+    as_json: options.AsJson = False,
+    quiet: options.Quiet = False,
     address: options.Address = options.DEFAULT_ADDRESS,
 ) -> None:
     """Book a slot, by a lease or directly: CreateBooking.
@@ -62,11 +69,13 @@ def book(
         address,
         lambda client: client.create_booking(slot, person, lease_id=lease, token=token),
     )
-    _print_booking("Booked", granted(answer, "Not booked"))
+    _print_booking("Booked", granted(answer, "Not booked"), as_json=as_json, quiet=quiet)
 
 
 def cancel(
     booking: Annotated[str, typer.Option(help="Booking id.")],
+    as_json: options.AsJson = False,
+    quiet: options.Quiet = False,
     address: options.Address = options.DEFAULT_ADDRESS,
 ) -> None:
     """Cancel a booking: UpdateBooking.
@@ -74,26 +83,31 @@ def cancel(
     Exit code 0: cancelled; 1: refused; 2: the request is at fault; 3: no answer.
     """
     answer = ask_partners(address, lambda client: client.cancel_booking(booking))
-    _print_booking("Cancelled", granted(answer, "Not cancelled"))
+    _print_booking("Cancelled", granted(answer, "Not cancelled"), as_json=as_json, quiet=quiet)
 
 
-def bookings(user: User, address: options.Address = options.DEFAULT_ADDRESS) -> None:
+def bookings(
+    user: User,
+    as_json: options.AsJson = False,
+    quiet: options.Quiet = False,
+    address: options.Address = options.DEFAULT_ADDRESS,
+) -> None:
     """List a user's future bookings that stand, the soonest 1,000: ListBookings.
 
     Exit code 0: there is an answer; 2: the user is unknown; 3: no answer.
     """
     found = ask_partners(address, lambda client: client.list_bookings(user))
-    # Ids are for copying, so they are not cut, and the slot stands below.
-    longest = max((len(each.booking_id) for each in found), default=0)
-    table = Table(Column("booking, slot", min_width=longest, overflow="fold"), "state")
+    sheet = Sheet(("booking", "slot"), "state")
     for each in found:
-        table.add_row(f"{each.booking_id}\n{show_place(each.slot)}", each.status.name)
-    out.print(table)
+        sheet.add_row((each.booking_id, show_place(each.slot)), each.status.name)
+    ids, shown = [each.booking_id for each in found], [booking_json(each) for each in found]
+    show_answer(sheet, shown, ids, as_json=as_json, quiet=quiet)
 
 
-def _print_booking(title: str, booked: Booked) -> None:
-    table = details(title)
-    table.add_row("booking", booked.booking_id)
-    add_slot(table, booked.slot)
-    table.add_row("state", booked.status.name)
-    out.print(table)
+def _print_booking(title: str, booked: Booked, *, as_json: bool, quiet: bool) -> None:
+    sheet = details(title)
+    sheet.add_row("booking", booked.booking_id)
+    add_slot(sheet, booked.slot)
+    sheet.add_row("state", booked.status.name)
+    ids = [booked.booking_id]
+    show_answer(sheet, booking_json(booked), ids, as_json=as_json, quiet=quiet)

@@ -5,9 +5,9 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
-from rich.table import Table
-
 from leasehold.cli.console import REFUSED, UNAVAILABLE, UNUSABLE, fail, load_client_settings
+from leasehold.cli.sheet import Sheet
+from leasehold.cli.times import show_duration, show_time
 from leasehold.client import (
     Access,
     AccessError,
@@ -75,21 +75,21 @@ def granted(answer: Answer | Refused, refusal: str) -> Answer:
     return answer
 
 
-def add_slot(table: Table, slot: Slot) -> None:
-    """Show a slot in a table of names and values."""
-    table.add_row("merchant", slot.merchant_id)
-    table.add_row("service", slot.service_id)
-    table.add_row("slot", show_slot_time(slot))
+def add_slot(sheet: Sheet, slot: Slot) -> None:
+    """Show a slot among names and values."""
+    sheet.add_row("merchant", slot.merchant_id)
+    sheet.add_row("service", slot.service_id)
+    sheet.add_row("slot", show_slot_time(slot))
     resources = [("staff", slot.staff_id), ("room", slot.room_id), ("party", slot.party_size)]
     for label, value in resources:
         if value:
-            table.add_row(label, str(value))
+            sheet.add_row(label, str(value))
 
 
 def show_slot_time(slot: Slot) -> str:
     """Show when a slot is, for people."""
     start = datetime.fromtimestamp(slot.start_s, UTC)
-    return f"{show_time(start)} for {timedelta(seconds=slot.duration_s)}"
+    return f"{show_time(start)} for {show_duration(timedelta(seconds=slot.duration_s))}"
 
 
 def show_place(slot: Slot, spot: int | None = None) -> str:
@@ -99,8 +99,3 @@ def show_place(slot: Slot, spot: int | None = None) -> str:
     shown = [f"{name} {value}" for name, value in named if value]
     number = [f"spot {spot}"] if spot else []
     return ", ".join([show_slot_time(slot), *shown, *party, *number])
-
-
-def show_time(time: datetime) -> str:
-    """Show a time for people."""
-    return f"{time:%Y-%m-%d %H:%M:%S} UTC"

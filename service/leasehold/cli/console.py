@@ -2,13 +2,13 @@
 
 import json
 import os
+import sys
 from collections.abc import Callable
 from typing import Any, NoReturn, TypeVar
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from leasehold import settings as settings_module
 from leasehold.client_settings import ClientSettings
@@ -25,14 +25,6 @@ out = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
 err = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
 
 
-def details(title: str) -> Table:
-    """Return an empty table of names and values, in which no value is cut off."""
-    table = Table(title=title, title_justify="left", show_header=False)
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
-    return table
-
-
 def progress() -> Progress:
     """Return what shows how far something has come, if anybody watches.
 
@@ -43,9 +35,19 @@ def progress() -> Progress:
     return Progress(*columns, TimeElapsedColumn(), console=err, transient=True, disable=off)
 
 
-def print_json(value: Any) -> None:
-    """Print what a program is to read, without colours and line breaks of the terminal's."""
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+def write(text: str) -> None:
+    """Write a line for a program at once: no colours, no line breaks, in the terminal's encoding.
+
+    typer.echo writes UTF-8 where standard output is ASCII.
+    """
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def print_json(value: Any, indent: int | None = 2) -> None:
+    """Write JSON that is complete in every encoding; None for ``indent`` makes one line."""
+    is_unicode = (sys.stdout.encoding or "").lower().startswith("utf")
+    write(json.dumps(value, indent=indent, ensure_ascii=not is_unicode))
 
 
 def fail(message: str, code: int) -> NoReturn:

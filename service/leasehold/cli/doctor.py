@@ -4,11 +4,11 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
 from leasehold import bootstrap
 from leasehold.cli import options
 from leasehold.cli.console import REFUSED, UNAVAILABLE, fail, load_settings, out, print_json
+from leasehold.cli.sheet import Sheet
 from leasehold.cli.storing import with_store
 from leasehold.model import store_url
 from leasehold.model.complaint import Ailment, Examination
@@ -121,18 +121,18 @@ def _as_json(examination: Examination | None) -> dict[str, Any]:
 
 
 def _print(findings: list[Finding], examination: Examination | None) -> None:
-    table = Table("finding", "state", "detail", "remedy")
+    sheet = Sheet("finding", "state", "detail", "remedy")
     for each in findings:
         remedy = "" if each.state == "ok" else REMEDIES[each.name]
-        table.add_row(each.name, each.state, each.detail, remedy)
-    out.print(table)
+        sheet.add_row(each.name, each.state, each.detail, remedy)
+    sheet.show()
     if examination is None:
         return
     if examination.complaints:
-        table = Table("wrong", "key", "remedy")
+        sheet = Sheet("wrong", "key", "remedy")
         for complaint in examination.complaints:
-            table.add_row(complaint.ailment, complaint.key, CURES[complaint.ailment])
-        out.print(table)
+            sheet.add_row(complaint.ailment, complaint.key, CURES[complaint.ailment])
+        sheet.show()
     more = examination.complaint_count - len(examination.complaints)
     if more:
         out.print(f"and {more:,} more")

@@ -1,15 +1,15 @@
 """``leasehold feed``: tail."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Sequence
 from typing import Annotated
 
 import typer
 
 from leasehold.cli import options
-from leasehold.cli.calling import ask_operators, granted, show_place, show_time
-from leasehold.cli.console import err
+from leasehold.cli.calling import ask_operators, granted, show_place
+from leasehold.cli.console import err, print_json, write
+from leasehold.cli.times import show_time
 from leasehold.client import Event, NoAnswerError, Operators
 
 _POLL_INTERVAL_S = 1
@@ -49,8 +49,10 @@ def tail(
 
     async def show(operators: Operators) -> None:
         async for event in _events(operators, address, merchant, after, follow=follow):
-            text = json.dumps(event.json(), ensure_ascii=False) if as_json else _line(event)
-            typer.echo(text)
+            if as_json:
+                print_json(event.json(), indent=None)
+            else:
+                write(_line(event))
 
     try:
         ask_operators(address, show)

@@ -12,14 +12,13 @@ from leasehold.cli import options
 from leasehold.cli.console import (
     REFUSED,
     UNUSABLE,
-    details,
     err,
     fail,
     load_settings,
-    out,
     print_json,
     progress,
 )
+from leasehold.cli.sheet import details
 from leasehold.cli.storing import with_store
 from leasehold.model import checks, ids
 from leasehold.model.forgetting import Forgotten
@@ -95,8 +94,8 @@ def _of_booking(booking_id: str) -> Forget:
 
 
 def _print(done: Forgotten) -> None:
-    table = details("Forgotten")
-    table.add_row("bookings", f"{len(done.booking_ids):,}")
+    sheet = details("Forgotten")
+    sheet.add_row("bookings", f"{len(done.booking_ids):,}")
     for booking_id in done.booking_ids:
-        table.add_row("", booking_id)
-    out.print(table)
+        sheet.add_row("booking", booking_id)
+    sheet.show()

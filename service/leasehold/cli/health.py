@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from leasehold.cli.console import REFUSED, fail, load_settings, out
+from leasehold.cli import options
+from leasehold.cli.console import REFUSED, fail, load_settings, out, print_json
 from leasehold.model.address import Address
 
 _TIMEOUT_S = 3
@@ -17,6 +18,7 @@ def health(
     live: Annotated[
         bool, typer.Option("--live", help="Ask only whether the process is alive.")
     ] = False,
+    as_json: options.AsRecords = False,
 ) -> None:
     """Ask the process at LEASEHOLD_OPS_LISTEN whether it wants calls.
 
@@ -30,10 +32,21 @@ def health(
         is_good, text = _ask(at, "/livez" if live else readyz, has_tls=door.has_tls)
     except (OSError, http.client.HTTPException) as error:
         fail(f"{at} does not answer: {error}", REFUSED)
+    if as_json:
+        asked = "alive" if live else "ready"
+        print_json({"address": str(at), asked: is_good, "findings": _findings(text)})
+        raise typer.Exit(0 if is_good else REFUSED)
     if not is_good:
         found = (line for line in text.splitlines() if not line.startswith(_OK))
         fail(f"{at} is not ready: {'; '.join(found)}", REFUSED)
     out.print(f"{at} is {'alive' if live else 'ready'}")
+
+
+def _findings(text: str) -> list[dict[str, str]]:
+    """Read the lines of /readyz?verbose, such as ``[+] store ok: answers``."""
+    lines = (line.partition(": ") for line in text.splitlines() if line.startswith("["))
+    parts = ((*head.split()[1:], detail) for head, _, detail in lines)
+    return [dict(zip(("name", "state", "detail"), each, strict=True)) for each in parts]
 
 
 def _ask(at: Address, path: str, *, has_tls: bool) -> tuple[bool, str]:

@@ -6,10 +6,12 @@ from typing import Annotated
 import typer
 
 from leasehold.cli import options
-from leasehold.cli.calling import add_slot, ask_partners, granted, show_time
-from leasehold.cli.console import details, out
+from leasehold.cli.calling import add_slot, ask_partners, granted
+from leasehold.cli.sheet import details, show_answer
+from leasehold.cli.times import show_time
 from leasehold.cli.values import parse_duration
 from leasehold.client import Held
+from leasehold.client.rendering import lease_json
 
 
 def hold(
@@ -27,6 +29,8 @@ def hold(
     reference: Annotated[
         str, typer.Option(help="Names this hold: the same one finds it again. Default: a new one.")
     ] = "",
+    as_json: options.AsJson = False,
+    quiet: options.Quiet = False,
     address: options.Address = options.DEFAULT_ADDRESS,
 ) -> None:
     """Hold a slot, as a partner's client does: CreateLease.
@@ -39,12 +43,12 @@ def hold(
         address, lambda client: client.create_lease(slot, wanted_until, reference=reference)
     )
     held = granted(answer, "Not held")
-    table = details("Held")
-    table.add_row("lease", held.lease_id)
-    add_slot(table, slot)
-    table.add_row("held until", show_time(held.expires_at) + _compared(held, wanted_until))
-    table.add_row("reference", held.reference)
-    out.print(table)
+    sheet = details("Held")
+    sheet.add_row("lease", held.lease_id)
+    add_slot(sheet, slot)
+    sheet.add_row("held until", show_time(held.expires_at) + _compared(held, wanted_until))
+    sheet.add_row("reference", held.reference)
+    show_answer(sheet, lease_json(held, slot), [held.lease_id], as_json=as_json, quiet=quiet)
 
 
 def _compared(held: Held, wanted_until: datetime) -> str:

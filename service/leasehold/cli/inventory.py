@@ -2,26 +2,26 @@
 
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
 from rich.progress import Progress
-from rich.table import Table
 
 from leasehold import bootstrap
-from leasehold.cli.calling import show_slot_time, show_time
+from leasehold.cli import options
 from leasehold.cli.console import (
     REFUSED,
     UNUSABLE,
-    details,
     err,
     fail,
     load_settings,
     out,
+    print_json,
     progress,
 )
+from leasehold.cli.sheet import Sheet, details
 from leasehold.cli.storing import with_store
 from leasehold.feed.files import Feed
 from leasehold.feed.spool import spooled
@@ -54,6 +54,7 @@ def load(
         typer.Option("--keep-absent", help="Keep merchants that a complete feed does not list."),
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Close them, however many there are.")] = False,
+    as_json: options.AsRecords = False,
 ) -> None:
     """Make the inventory what a feed says, slot by slot; what closes comes first.
 
@@ -74,7 +75,7 @@ def load(
         except FeedError as error:
             shown.stop()
             fail(str(error), UNUSABLE)
-    out.print(_loaded_table(staged, committed))
+    _print_loaded(staged, committed, as_json=as_json)
     for day in committed.newer[:_MOST_LINES]:
         err.print(f"{day} stays as it is: a later feed is stored.", style="yellow")
     if staged.fault_count or committed.newer:
@@ -85,24 +86,31 @@ def load(
 def show(
     merchant: Annotated[str, typer.Argument(help="One merchant.")] = "",
     day: Annotated[str, typer.Argument(help="One UTC day, like 2027-03-01.")] = "",
+    as_json: options.AsRecords = False,
 ) -> None:
     """Show who has an inventory, a merchant's days, or a day's slots and who is on them.
 
     Exit code 0: shown; 1: there is none; 3: no answer.
     """
     settings = load_settings()
-    if not merchant:
-        out.print(_with_store(settings, _merchants_table))
-    elif not day:
-        out.print(_with_store(settings, lambda store: _days_table(store, merchant)))
+
+    async def read(store: RedisInventory) -> Sheet:
+        if not merchant:
+            return await _merchants(store)
+        return await (_slots(store, merchant, day) if day else _days(store, merchant))
+
+    sheet = _with_store(settings, read)
+    if as_json:
+        print_json(sheet.records())
     else:
-        out.print(_with_store(settings, lambda store: _slots_table(store, merchant, day)))
+        sheet.show()
 
 
 @inventory.command()
 def drop(
     merchants: Annotated[list[str] | None, typer.Argument(help="Merchants.")] = None,
     everybody: Annotated[bool, typer.Option("--all", help="Every merchant.")] = False,
+    as_json: options.AsRecords = False,
 ) -> None:
     """Forget the inventory of merchants, slot by slot. Holds and bookings stand.
 
@@ -112,18 +120,30 @@ def drop(
     if bool(merchants) == everybody:
         fail("Name merchants, or say --all.", UNUSABLE)
 
+    dropped: list[dict[str, str | int]] = []
+
+    def tell(name: str, removed: int) -> None:
+        dropped.append({"merchant": name, "slots_dropped": removed})
+        if not as_json:
+            out.print(f"{name}: {removed} slots dropped")
+
     async def do(store: RedisInventory) -> int:
         names = [name async for name in store.merchants()] if everybody else merchants or ()
-        unknown, interrupted = await drop_each(store, names)
+        unknown, interrupted = await drop_each(store, names, tell)
         if everybody and not interrupted:
             await store.forget_feed()
         return unknown + interrupted
 
-    if _with_store(load_settings(), do):
+    had_trouble = _with_store(load_settings(), do)
+    if as_json:
+        print_json(dropped)
+    if had_trouble:
         raise typer.Exit(REFUSED)
 
 
-async def drop_each(store: RedisInventory, names: Iterable[str]) -> tuple[int, int]:
+async def drop_each(
+    store: RedisInventory, names: Iterable[str], tell: Callable[[str, int], object]
+) -> tuple[int, int]:
     """Drop one merchant after the other; return how many had nothing, and how many were loaded."""
     unknown = interrupted = 0
     for name in sorted(set(names)):
@@ -137,7 +157,7 @@ async def drop_each(store: RedisInventory, names: Iterable[str]) -> tuple[int, i
             unknown += 1
             err.print(f"{name} has no inventory.", style="yellow")
         else:
-            out.print(f"{name}: {removed} slots dropped")
+            tell(name, removed)
     return unknown, interrupted
 
 
@@ -216,8 +236,7 @@ async def _leave_out(
     )
 
 
-def _loaded_table(staged: Staged, committed: Committed) -> Table:
-    table = details("Loaded")
+def _print_loaded(staged: Staged, committed: Committed, *, as_json: bool) -> None:
     numbers = {
         "slots listed": staged.slots,
         "slots removed": committed.removed,
@@ -227,30 +246,34 @@ def _loaded_table(staged: Staged, committed: Committed) -> Table:
         "days known from a later feed": len(committed.newer),
         "entries at fault": staged.fault_count,
     }
+    if as_json:
+        names = (name.replace("'", "").replace(" ", "_") for name in numbers)
+        shown = dict(zip(names, numbers.values(), strict=True))
+        return print_json({**shown, "closed": sorted(committed.closed)})
+    sheet = details("Loaded")
     for name, number in numbers.items():
-        table.add_row(name, f"{number:,}")
+        sheet.add_row(name, f"{number:,}")
     for merchant in sorted(committed.closed):
-        table.add_row("closed, not listed", merchant)
-    return table
+        sheet.add_row("closed, not listed", merchant)
+    return sheet.show()
 
 
-async def _merchants_table(store: RedisInventory) -> Table:
-    table = Table("merchant", "services", "days", "from", "to", "newest feed")
+async def _merchants(store: RedisInventory) -> Sheet:
+    sheet = Sheet("merchant", "services", "days", "from", "to", "newest feed")
     for name in sorted({name async for name in store.merchants()}):
         found = await store.describe(name)
         if found and found.generated_at_ms:
             days = sorted(found.generated_at_ms)
-            newest = _show_ms(max(found.generated_at_ms.values()))
-            services = str(len(found.services))
-            table.add_row(name, services, str(len(days)), days[0], days[-1], newest)
-    return table
+            newest = _time(max(found.generated_at_ms.values()))
+            sheet.add_row(name, len(found.services), len(days), days[0], days[-1], newest)
+    return sheet
 
 
-async def _days_table(store: RedisInventory, merchant: str) -> Table:
+async def _days(store: RedisInventory, merchant: str) -> Sheet:
     found = await store.describe(merchant)
     if not found:
         fail(f"{merchant} has no inventory.", REFUSED)
-    table = Table("day", "slots", "spots", "held", "booked", "feed")
+    sheet = Sheet("day", "slots", "spots", "held", "booked", "feed")
     for day, generated_at_ms in sorted(found.generated_at_ms.items()):
         slots = await store.slots(merchant, day)
         numbers = (
@@ -259,24 +282,24 @@ async def _days_table(store: RedisInventory, merchant: str) -> Table:
             sum(slot.held for slot in slots),
             sum(slot.booked for slot in slots),
         )
-        table.add_row(day, *map(str, numbers), _show_ms(generated_at_ms))
-    return table
+        sheet.add_row(day, *numbers, _time(generated_at_ms))
+    return sheet
 
 
-async def _slots_table(store: RedisInventory, merchant: str, day: str) -> Table:
+async def _slots(store: RedisInventory, merchant: str, day: str) -> Sheet:
     known = await store.describe(merchant)
     if not known or day not in known.generated_at_ms:
         fail(f"{merchant} has no inventory of {day}.", REFUSED)
-    table = Table("service", "slot", "staff", "room", "party", "spots", "held", "booked")
+    sheet = Sheet(
+        *("service", "start", "length", "staff", "room", "party", "spots", "held", "booked")
+    )
     for found in await store.slots(merchant, day):
         slot, numbers = found.slot, (found.spots, found.held, found.booked)
-        party_size = str(slot.party_size or "")
-        when = show_slot_time(slot)
-        table.add_row(
-            slot.service_id, when, slot.staff_id, slot.room_id, party_size, *map(str, numbers)
-        )
-    return table
+        when = _time(slot.start_s * 1000), timedelta(seconds=slot.duration_s)
+        party_size = slot.party_size or ""
+        sheet.add_row(slot.service_id, *when, slot.staff_id, slot.room_id, party_size, *numbers)
+    return sheet
 
 
-def _show_ms(at_ms: int) -> str:
-    return show_time(datetime.fromtimestamp(at_ms / 1000, UTC))
+def _time(at_ms: int) -> datetime:
+    return datetime.fromtimestamp(at_ms / 1000, UTC)

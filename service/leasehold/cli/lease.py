@@ -4,11 +4,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import typer
-from rich.table import Column, Table
 
 from leasehold.cli import options
-from leasehold.cli.calling import add_slot, ask_operators, granted, show_place, show_time
-from leasehold.cli.console import UNUSABLE, details, fail, out, print_json
+from leasehold.cli.calling import add_slot, ask_operators, granted, show_place
+from leasehold.cli.console import UNUSABLE, fail
+from leasehold.cli.sheet import Sheet, details, on_terminal, remark, show_answer
+from leasehold.cli.times import show_remaining, show_time
 from leasehold.cli.values import parse_duration, parse_time
 from leasehold.client import LeaseEvent, LeaseState, Operators, ShownLease, Span
 
@@ -19,7 +20,7 @@ Reason = Annotated[
         help="Why, for the log and the lease's history: a ticket, say. Nothing about a person."
     ),
 ]
-# A table of more costs minutes, and nobody reads it.
+# A table of more costs minutes, and no person reads it.
 _MOST_ROWS = 1000
 Time = Annotated[datetime | None, typer.Option(parser=parse_time, metavar="TIME")]
 
@@ -35,6 +36,7 @@ lease = typer.Typer(
 def get(
     lease_id: LeaseId,
     as_json: options.AsJson = False,
+    quiet: options.Quiet = False,
     address: options.OperatorAddress = options.DEFAULT_OPERATOR_ADDRESS,
 ) -> None:
     """Show a lease, what has become of it, and its history: GetLease.
@@ -42,22 +44,19 @@ def get(
     Exit code 0: shown; 2: unknown, or at fault; 3: no answer.
     """
     found = ask_operators(address, lambda operators: operators.get_lease(lease_id))
-    if as_json:
-        return print_json(found.json())
-    table = details("Lease")
-    table.add_row("lease", found.lease_id)
-    add_slot(table, found.slot)
-    table.add_row("spot", str(found.spot))
-    table.add_row("state", found.state)
-    table.add_row("granted until", show_time(found.expires_at))
-    table.add_row("remaining", _show_remaining(found))
+    sheet = details("Lease")
+    sheet.add_row("lease", found.lease_id)
+    add_slot(sheet, found.slot)
+    sheet.add_row("spot", str(found.spot))
+    sheet.add_row("state", found.state)
+    sheet.add_row("granted until", show_time(found.expires_at))
+    sheet.add_row("remaining", show_remaining(found.remaining))
     if found.booking_id:
-        table.add_row("booking", found.booking_id)
-    table.add_row("reference", found.reference)
+        sheet.add_row("booking", found.booking_id)
+    sheet.add_row("reference", found.reference)
     for event in found.history:
-        table.add_row(event.kind, _show_event(event))
-    out.print(table)
-    return None
+        sheet.add_row(event.kind, _show_event(event))
+    show_answer(sheet, found.json(), [found.lease_id], as_json=as_json, quiet=quiet)
 
 
 @lease.command("list")
@@ -76,6 +75,7 @@ def list_leases(
         ),
     ] = None,
     as_json: options.AsJson = False,
+    quiet: options.Quiet = False,
     address: options.OperatorAddress = options.DEFAULT_OPERATOR_ADDRESS,
 ) -> None:
     """List a merchant's leases that are remembered, by when they end: ListLeases.
@@ -97,22 +97,17 @@ def list_leases(
 
     found = ask_operators(address, ask)
     found.sort(key=lambda each: (each.expires_at, each.lease_id))
-    if as_json:
-        return print_json([each.json() for each in found])
-    # Ids are for copying, so they are not cut, and the slot stands below. With the remaining time
-    # below the expiry, the usual ids leave room in 80 columns.
-    shown = found[:_MOST_ROWS]
-    longest = max((len(each.lease_id) for each in shown), default=0)
-    lease_and_slot = Column("lease, slot", min_width=longest, overflow="fold")
-    table = Table(lease_and_slot, "state", Column("until", no_wrap=True))
+    shown = found[:_MOST_ROWS] if on_terminal() else found
+    sheet = Sheet(("lease", "slot"), "state", ("until", "left"))
     for each in shown:
-        what = f"{each.lease_id}\n{show_place(each.slot, each.spot)}"
-        left = f"\n{_show_remaining(each)} left" if each.state is LeaseState.HELD else ""
-        table.add_row(what, each.state, show_time(each.expires_at) + left)
-    out.print(table)
-    more = len(found) - len(shown)
-    out.print(f"Leases: {len(found)}" + (f"; {more} more with --json" if more else ""))
-    return None
+        left = f"{show_remaining(each.remaining)} left" if each.state is LeaseState.HELD else ""
+        what = each.lease_id, show_place(each.slot, each.spot)
+        sheet.add_row(what, each.state, (show_time(each.expires_at), left))
+    ids = [each.lease_id for each in found]
+    show_answer(sheet, [each.json() for each in found], ids, as_json=as_json, quiet=quiet)
+    if not (as_json or quiet):
+        more = len(found) - len(shown)
+        remark(f"Leases: {len(found)}" + (f"; {more} more with --json" if more else ""))
 
 
 @lease.command()
@@ -120,6 +115,7 @@ def release(
     lease_id: LeaseId,
     reason: Reason,
     as_json: options.AsJson = False,
+    quiet: options.Quiet = False,
     address: options.OperatorAddress = options.DEFAULT_OPERATOR_ADDRESS,
 ) -> None:
     """Give back what a lease holds; it may be repeated: ReleaseLease.
@@ -128,14 +124,11 @@ def release(
     """
     answer = ask_operators(address, lambda operators: operators.release_lease(lease_id, reason))
     done = granted(answer, "Not released")
-    if as_json:
-        return print_json(done.json())
-    table = details("Released")
-    table.add_row("lease", lease_id)
-    table.add_row("since", show_time(done.released_at))
-    table.add_row("reason", done.reason)
-    out.print(table)
-    return None
+    sheet = details("Released")
+    sheet.add_row("lease", lease_id)
+    sheet.add_row("since", show_time(done.released_at))
+    sheet.add_row("reason", done.reason)
+    show_answer(sheet, done.json(), [lease_id], as_json=as_json, quiet=quiet)
 
 
 @lease.command()
@@ -149,6 +142,7 @@ def extend(
         ),
     ],
     as_json: options.AsJson = False,
+    quiet: options.Quiet = False,
     address: options.OperatorAddress = options.DEFAULT_OPERATOR_ADDRESS,
 ) -> None:
     """Hold a lease until a later time, and never shorter: ExtendLease.
@@ -159,20 +153,13 @@ def extend(
         address, lambda operators: operators.extend_lease(lease_id, until, reason)
     )
     done = granted(answer, "Not extended")
-    if as_json:
-        return print_json(done.json())
-    table = details("Held")
-    table.add_row("lease", lease_id)
-    table.add_row("held until", show_time(done.expires_at))
+    sheet = details("Held")
+    sheet.add_row("lease", lease_id)
+    sheet.add_row("held until", show_time(done.expires_at))
     renew_at = show_time(done.renew_at) if done.renew_at else "cannot be extended further"
-    table.add_row("renew at", renew_at)
-    table.add_row("at the latest until", show_time(done.latest_expires_at))
-    out.print(table)
-    return None
-
-
-def _show_remaining(lease: ShownLease) -> str:
-    return f"{lease.remaining.total_seconds():.3f}s"
+    sheet.add_row("renew at", renew_at)
+    sheet.add_row("at the latest until", show_time(done.latest_expires_at))
+    show_answer(sheet, done.json(), [lease_id], as_json=as_json, quiet=quiet)
 
 
 def _show_event(event: LeaseEvent) -> str:

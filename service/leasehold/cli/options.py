@@ -33,7 +33,21 @@ OperatorAddress = Annotated[
     ),
 ]
 DEFAULT_OPERATOR_ADDRESS = "127.0.0.1:50052"
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, as the API has it.")]
+
+
+def _one_form(context: typer.Context, wanted: bool) -> bool:
+    if wanted and (context.params.get("as_json") or context.params.get("quiet")):
+        raise typer.BadParameter("use --json or --quiet, not both")
+    return wanted
+
+
+AsJson = Annotated[
+    bool, typer.Option("--json", callback=_one_form, help="Print JSON, as the API has it.")
+]
+AsRecords = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", callback=_one_form, help="Print the id alone.")
+]
 
 
 def slot_of(

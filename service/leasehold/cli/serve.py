@@ -6,10 +6,10 @@ from typing import Annotated
 
 import structlog
 import typer
-from rich.table import Table
 
 from leasehold import bootstrap
-from leasehold.cli.console import UNUSABLE, details, fail, load_settings, out
+from leasehold.cli.console import UNUSABLE, fail, load_settings
+from leasehold.cli.sheet import Sheet, details
 from leasehold.doors import ListenError
 from leasehold.model.store_url import hide_password
 from leasehold.settings import Settings
@@ -78,21 +78,21 @@ def _announce(
         embedded_pid=store.pid if store else None,
     )
     if settings.log_format == "console":
-        out.print(_addresses(settings, at, url, store))
+        _addresses(settings, at, url, store).show()
 
 
 def _addresses(
     settings: Settings, at: bootstrap.Serving, url: str, store: EmbeddedStore | None
-) -> Table:
-    table = details("Leasehold is serving")
-    table.add_row("gRPC, partners", str(at.partners))
-    table.add_row("gRPC, operators", str(at.operators))
+) -> Sheet:
+    sheet = details("Leasehold is serving")
+    sheet.add_row("gRPC, partners", str(at.partners))
+    sheet.add_row("gRPC, operators", str(at.operators))
     scheme = "https" if settings.door("ops_listen").has_tls else "http"
-    table.add_row("metrics", f"{scheme}://{at.ops}/metrics")
-    table.add_row("readiness", f"{scheme}://{at.ops}/readyz?verbose")
+    sheet.add_row("metrics", f"{scheme}://{at.ops}/metrics")
+    sheet.add_row("readiness", f"{scheme}://{at.ops}/readyz?verbose")
     if store:
-        table.add_row("store", f"redis-cli -p {store.port}")
-        table.add_row("data", str(store.directory))
+        sheet.add_row("store", f"redis-cli -p {store.port}")
+        sheet.add_row("data", str(store.directory))
     else:
-        table.add_row("store", hide_password(url))
-    return table
+        sheet.add_row("store", hide_password(url))
+    return sheet
