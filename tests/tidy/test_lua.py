@@ -35,6 +35,7 @@ OUTCOMES = {
     "drop_spots": ["loaded_meanwhile", "emptied"],
     "drop_inventory": ["loaded_meanwhile", "dropped"],
     "note_feed": ["over", "noted"],
+    "note_shard": ["lost", "noted"],
     "forget_feed": ["forgotten"],
     "beat": list(BeatStatus),
     "check_permissions": ["checked"],

@@ -24,6 +24,7 @@ from leasehold.store import keys, scripts
 from leasehold.store.hash_pages import read_hash
 from leasehold.store.inventory_steps import DAY_MS, Day, InventorySteps, deadline, start_ms
 from leasehold.store.link import Link
+from leasehold.store.presence import note_shards
 from leasehold.store.unlisted import INVENTORIES, Limits, UnlistedMerchants, known_merchants
 
 _BATCH_SLOTS = 2000
@@ -133,7 +134,9 @@ class RedisInventory:
                         raise FeedError("What was staged of the feed has ended; load it again.")
             progress(first + len(some), len(wanted))
         if last_day:
-            arguments: list[str | int] = [generated_at_ms, self._steps.keep_until_ms(last_day)]
+            notes = await note_shards(self._link, staged.scopes, deadline())
+            until_ms = self._steps.keep_until_ms(last_day)
+            arguments: list[str | int] = [generated_at_ms, until_ms, int(notes)]
             await self._link.run(self._note_feed, [keys.FEED_KEY], arguments, deadline())
         return committed
 

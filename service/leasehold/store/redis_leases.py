@@ -26,6 +26,7 @@ from leasehold.model.slot import Slot
 from leasehold.store import keys, scripts
 from leasehold.store.link import Link
 from leasehold.store.marker import Runner
+from leasehold.store.presence import refuse_if_missing
 
 # So few keys at a time that nobody who asks for a lease meanwhile waits long behind them.
 _KEYS_AT_ONCE = 1000
@@ -140,6 +141,7 @@ class RedisLeases:
             ],
             deadline,
         )
+        await refuse_if_missing(self._link, status, merchant_id, deadline)
         outcome = InspectSlotStatus(status)
         if not told:
             return InspectSlotOutcome(outcome)

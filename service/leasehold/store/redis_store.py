@@ -28,9 +28,9 @@ from leasehold.store.hooks import tell_nobody
 from leasehold.store.link import Link
 from leasehold.store.listing import list_bookings
 from leasehold.store.marker import Runner
+from leasehold.store.presence import refuse_if_missing
 from leasehold.store.user_index import UserIndex
 
-_MERCHANT_UNKNOWN = "merchant_unknown"
 _MADE = (CreateBookingStatus.CREATED, CreateBookingStatus.REPLAYED)
 
 
@@ -94,7 +94,7 @@ class RedisStore:
             ],
             deadline,
         )
-        await self._tell_from_no_inventory(status, deadline)
+        await refuse_if_missing(self._link, status, slot.merchant_id, deadline)
         match granted:
             case [now_ms] if status == CreateLeaseStatus.EXPIRY_TOO_SOON:
                 return CreateLeaseOutcome(CreateLeaseStatus(status), store_time_ms=now_ms)
@@ -147,7 +147,7 @@ class RedisStore:
             ],
             deadline,
         )
-        await self._tell_from_no_inventory(status, deadline)
+        await refuse_if_missing(self._link, status, merchant_id, deadline)
         outcome = CreateBookingStatus(status)
         if outcome not in _MADE:
             return CreateBookingOutcome(outcome)
@@ -174,7 +174,7 @@ class RedisStore:
             ],
             deadline,
         )
-        await self._tell_from_no_inventory(status, deadline)
+        await refuse_if_missing(self._link, status, slot.merchant_id, deadline)
         return CheckAvailabilityOutcome(CheckAvailabilityStatus(status), *counted)
 
     async def get_booking(
@@ -237,16 +237,6 @@ class RedisStore:
     def _spots_prefix(self, merchant_id: str) -> str:
         """Return what the scripts look for inventory with; empty for open inventory."""
         return keys.spots_prefix(merchant_id) if self._is_strict else ""
-
-    async def _tell_from_no_inventory(self, status: str, deadline: Deadline) -> None:
-        """Raise StoreUnavailableError if a merchant is unknown because everybody is.
-
-        Not in the script: what is known of everybody lies on another shard.
-        """
-        if status == _MERCHANT_UNKNOWN and not await self._link.read(
-            "HEXISTS", keys.FEED_KEY, "imported_at_ms", deadline=deadline
-        ):
-            raise StoreUnavailableError(StoreTrouble.NO_INVENTORY)
 
     async def ping(self, deadline: Deadline) -> None:
         """Return when Redis answers."""

@@ -13,7 +13,7 @@ _SINGLE_KEYS = ("feed", _MARKER)
 """Families of one key; the marker of a shard has a tag as well."""
 _OF_PYTHON = """
     TIME; HGET HMGET booking; HMGET lease; ZRANGE bookings-of; GET MGET slot;
-    HLEN HSCAN inventory; HLEN HSCAN spots; HLEN HSCAN PTTL stage; EXISTS feed; HMGET marker;
+    HLEN HSCAN inventory; HLEN HSCAN spots; HLEN HSCAN PTTL stage; HMGET feed; HMGET marker;
     SET ack
 """
 """What is asked beside the scripts: lists, the doctor, the inventory, replica acknowledgements."""
