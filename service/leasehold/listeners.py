@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, FilePath
 from pydantic_settings import BaseSettings
 
+from leasehold.model import checks
 from leasehold.model.address import Address, parse_address
 from leasehold.options import PREFIX, allow, count, file, seconds
 
@@ -18,7 +19,7 @@ def _check_address(text: str) -> str:
 
 
 def _check_names(text: str) -> str:
-    if text and not all(name.strip() for name in text.split(",")):
+    if text and any(checks.is_blank(name) for name in text.split(",")):
         raise ValueError("holds an empty name")
     return text
 

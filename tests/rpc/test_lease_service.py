@@ -174,6 +174,8 @@ async def test_faults_of_shape_are_named_all_at_once(leases: Any) -> None:
     [
         ("", "is required"),
         ("  ", "is blank"),
+        ("\u200b\u3164", "is blank"),
+        ("\u202eTIDE", "contains characters that change the direction of text"),
         ("a\nb", "contains control characters"),
         ("x" * 201, "is longer than 200 bytes of UTF-8"),
         ("asked by ada@example.com", "holds what looks like an e-mail address"),

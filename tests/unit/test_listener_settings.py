@@ -119,5 +119,6 @@ def test_names_may_have_spaces_around_them_and_none_is_empty(
     assert faults(monkeypatch, **settings, TLS_CLIENT_NAMES="a.example, b.example") == []
     assert load().door("listen").client_names == {"a.example", "b.example"}
 
-    (fault,) = faults(monkeypatch, TLS_CLIENT_NAMES="a.example,,b.example")
-    assert "holds an empty name" in fault
+    for nothing in ("", " ", "\u200b"):
+        (fault,) = faults(monkeypatch, TLS_CLIENT_NAMES=f"a.example,{nothing},b.example")
+        assert "holds an empty name" in fault

@@ -225,13 +225,13 @@ def _read_slot(entry: Reader, scope: Scope, max_slot_s: float) -> Slot:
         room_id=resources.text("room_id"),
         party_size=resources.number("party_size"),
     )
-    entry.note("merchant_id", checks.id_fault(slot.merchant_id))
-    entry.note("service_id", checks.id_fault(slot.service_id))
+    entry.note("merchant_id", checks.new_id_fault(slot.merchant_id))
+    entry.note("service_id", checks.new_id_fault(slot.service_id))
     if not entry.has("start_sec"):
         entry.note("start_sec", "is required")
     entry.note("duration_sec", checks.duration_fault(slot.duration_s, max_slot_s))
-    resources.note("staff_id", checks.optional_id_fault(slot.staff_id))
-    resources.note("room_id", checks.optional_id_fault(slot.room_id))
+    resources.note("staff_id", checks.new_optional_id_fault(slot.staff_id))
+    resources.note("room_id", checks.new_optional_id_fault(slot.room_id))
     resources.note("party_size", checks.party_size_fault(slot.party_size))
     if slot.party_size > _LARGEST_PARTY:
         resources.note("party_size", f"is above {_LARGEST_PARTY}")

@@ -19,7 +19,7 @@ _REQUIRED_OF_ADDRESSES = (
 
 def check_user(user: v2.UserInformation, path: str, faults: Faults) -> None:
     """Note every fault of a v2 user."""
-    faults.note(f"{path}.user_id", checks.id_fault(user.user_id))
+    faults.note(f"{path}.user_id", checks.new_id_fault(user.user_id))
     faults.note(f"{path}.given_name", checks.name_fault(user.given_name))
     faults.note(f"{path}.family_name", checks.name_fault(user.family_name))
     faults.note(f"{path}.telephone", checks.line_fault(user.telephone, required=True))

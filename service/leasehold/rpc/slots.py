@@ -9,16 +9,30 @@ from leasehold.rpc.faults import Faults
 HasTimes = v2.Slot | v0.Lease | v0.Booking
 
 
-def read_slot(message: v2.Slot | v0.Lease, path: str, max_slot_s: float, faults: Faults) -> Slot:
-    """Read a slot, noting every fault; ``path`` is where the request has it."""
-    faults.note(f"{path}.merchant_id", checks.id_fault(message.merchant_id))
-    faults.note(f"{path}.service_id", checks.id_fault(message.service_id))
+def read_slot(
+    message: v2.Slot | v0.Lease,
+    path: str,
+    max_slot_s: float,
+    faults: Faults,
+    *,
+    is_stored: bool = False,
+) -> Slot:
+    """Read a slot, noting every fault; ``path`` is where the request has it.
+
+    A slot that ``is_stored`` has to be that of a lease, which may be older than today's limits.
+    """
+    id_fault, optional_id_fault = checks.new_id_fault, checks.new_optional_id_fault
+    if is_stored:
+        id_fault, optional_id_fault = checks.id_fault, checks.optional_id_fault
+        max_slot_s = checks.LONGEST_SLOT_S
+    faults.note(f"{path}.merchant_id", id_fault(message.merchant_id))
+    faults.note(f"{path}.service_id", id_fault(message.service_id))
     start_s = read_start_s(message, path, faults)
     duration_s = read_duration_s(message, path, max_slot_s, faults)
     faults.note(f"{path}.availability_tag", checks.tag_fault(message.availability_tag))
     resources = message.resources
-    faults.note(f"{path}.resources.staff_id", checks.optional_id_fault(resources.staff_id))
-    faults.note(f"{path}.resources.room_id", checks.optional_id_fault(resources.room_id))
+    faults.note(f"{path}.resources.staff_id", optional_id_fault(resources.staff_id))
+    faults.note(f"{path}.resources.room_id", optional_id_fault(resources.room_id))
     # v0 knows no parties.
     party_size = resources.party_size if isinstance(resources, v2.Resources) else 0
     faults.note(f"{path}.resources.party_size", checks.party_size_fault(party_size))

@@ -26,7 +26,7 @@ def create_lease_command(request: pb.CreateLeaseRequest, max_slot_s: float) -> C
     lease = request.lease
     faults.present(request, "lease", "lease")
     slot = read_slot(lease, "lease", max_slot_s, faults)
-    faults.note("lease.client_reference", checks.id_fault(lease.client_reference))
+    faults.note("lease.client_reference", checks.new_id_fault(lease.client_reference))
     asked_expires_ms = faults.required_timestamp_ms(lease, "lease_expiration_time", "lease")
     faults.raise_if_any()
     return CreateLease(slot, lease.client_reference, asked_expires_ms, lease.availability_tag)

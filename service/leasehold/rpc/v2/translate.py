@@ -34,7 +34,7 @@ def create_lease_command(request: pb.CreateLeaseRequest, max_slot_s: float) -> C
     lease = request.lease
     faults.present(request, "lease", "lease")
     slot = _slot(lease, "lease.slot", max_slot_s, faults)
-    faults.note("lease.user_reference", checks.id_fault(lease.user_reference))
+    faults.note("lease.user_reference", checks.new_id_fault(lease.user_reference))
     asked_expires_ms = faults.required_timestamp_ms(lease, "lease_expiration_time", "lease")
     faults.raise_if_any()
     return CreateLease(slot, lease.user_reference, asked_expires_ms, lease.slot.availability_tag)
@@ -46,10 +46,9 @@ def create_booking_command(request: pb.CreateBookingRequest, max_slot_s: float) 
     Raises NotFoundError for a lease id that can be none of ours. Source: contract 2.3, 2.5, 6.2.
     """
     faults = Faults()
-    # A lease may have been granted when slots could be longer; its slot has to be the lease's own.
-    longest_s = checks.LONGEST_SLOT_S if request.HasField("lease_ref") else max_slot_s
-    slot = _slot(request, "slot", longest_s, faults)
-    faults.note("idempotency_token", checks.id_fault(request.idempotency_token))
+    is_stored = request.HasField("lease_ref")
+    slot = _slot(request, "slot", max_slot_s, faults, is_stored=is_stored)
+    faults.note("idempotency_token", checks.new_id_fault(request.idempotency_token))
     faults.note("additional_request", checks.words_fault(request.additional_request))
     if faults.present(request, "user_information", "user_information"):
         check_user(request.user_information, "user_information", faults)
@@ -228,6 +227,8 @@ def granted(
     return response
 
 
-def _slot(request: HasSlot, path: str, max_slot_s: float, faults: Faults) -> Slot:
+def _slot(
+    request: HasSlot, path: str, max_slot_s: float, faults: Faults, *, is_stored: bool = False
+) -> Slot:
     faults.present(request, "slot", path)
-    return read_slot(request.slot, path, max_slot_s, faults)
+    return read_slot(request.slot, path, max_slot_s, faults, is_stored=is_stored)
