@@ -64,7 +64,7 @@ def test_envoy_cuts_off_whoever_does_not_finish_the_handshake(
 async def test_rolling_restart_behind_envoy_loses_no_call(
     at_home: House, valkey: RedisServer, tmp_path: Path
 ) -> None:
-    """Active health checks and the delay of the drain, no retries anywhere (failure mode 35)."""
+    """Active health checks and the delay of the drain; callers repeat no call (failure mode 35)."""
     own = at_home.clients.issue("envoy.internal")
     settings = {
         "REDIS_URL": valkey.url,
