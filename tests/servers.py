@@ -5,6 +5,7 @@ import importlib.util
 import itertools
 import os
 import random
+import re
 import shutil
 import signal
 import socket
@@ -58,6 +59,13 @@ def user_options() -> list[str]:
     for name, rules in users.items():
         options += ["--user", name, *rules, f">{name}"]
     return [*options, "--masteruser", "replica", "--masterauth", "replica"]
+
+
+def port_in(info: object) -> int:
+    """Return the port of the server whose INFO this is."""
+    found = re.search(r"^tcp_port:(\d+)", str(info), re.MULTILINE)
+    assert found, info
+    return int(found[1])
 
 
 def as_prober(url: str) -> str:

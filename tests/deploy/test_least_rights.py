@@ -13,7 +13,7 @@ from leasehold.store import rights, safety
 
 OF_OTHER_STORES = {"role", "asking", "cluster|slots", "cluster|nodes"}
 """What only Sentinels and clusters need; the tests of those fail without it."""
-MAY_BE_DENIED = {"info", "config|get", "wait", "acl|dryrun"}
+MAY_BE_DENIED = {"info", "wait", "acl|dryrun"}
 """What is a warning where it is missing, because a managed store does not allow it."""
 ALLOWED = {
     rule[1:]

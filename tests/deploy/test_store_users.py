@@ -29,7 +29,6 @@ SIGNS = {
     "ping": '("PING",',
     "info": '"INFO"',
     "wait": '"WAIT"',
-    "config|get": '"CONFIG", "GET"',
     "acl|dryrun": '"ACL", "DRYRUN"',
     "role": '"ROLE"',
     "asking": '("ASKING",',
@@ -158,6 +157,8 @@ def test_oncall_user_changes_nothing_and_reads_no_bookings(
         ("FLUSHALL",),
         ("KEYS", "*"),
         ("CONFIG", "SET", "maxmemory", "1"),
+        # An access list cannot name single parameters, and this one is a password.
+        ("CONFIG", "GET", "masterauth"),
         ("ACL", "LIST"),
         ("PUBLISH", "channel", "text"),
     ],

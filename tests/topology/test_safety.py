@@ -3,12 +3,13 @@
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from tests.backends import LIMITS, Backend, Counts, RealClock, client_of, link_to, soon
 from tests.servers import REAL_SERVERS, SERVICE, RedisServer, access_list, running
 
-from leasehold.model.errors import StoreUnavailableError
+from leasehold.model.errors import StoreTrouble, StoreUnavailableError
 from leasehold.model.finding import Finding
 from leasehold.model.slot import Slot
 from leasehold.store import conversation, keys, rights, safety
@@ -74,13 +75,36 @@ async def test_look_at_a_server_that_evicts_warns(server: RedisServer, policy: s
 
 
 async def test_look_at_a_server_that_keeps_nothing_warns(server: RedisServer) -> None:
-    """Without a log a restart loses holds; how many depends on snapshots."""
+    """Without a log a restart loses holds; who may ask CONFIG learns how many."""
     async with opened(server) as backend:
-        assert (await found(backend.link))["persistence"].detail.startswith("none")
+        doctor = Doctor(backend.link, 0, 86_400, 0)
 
+        async def persistence() -> str:
+            every = {each.name: each for each in await doctor.findings()}
+            assert every["persistence"].state == "warning"
+            return every["persistence"].detail
+
+        assert (await persistence()).startswith("no append-only file")
+        await backend.redis.execute_command("ACL", "SETUSER", SERVICE, "+config|get")
+        assert (await persistence()).startswith("none")
         await backend.redis.config_set("save", "3600 1")
-        persistence = (await found(backend.link))["persistence"]
-        assert (persistence.state, persistence.detail[:9]) == ("warning", "snapshots")
+        assert (await persistence()).startswith("snapshots only")
+        # A process does not ask, whatever its user may.
+        assert (await found(backend.link))["persistence"].detail.startswith("no append-only file")
+
+
+async def test_service_user_may_read_no_password_of_the_server(server: RedisServer) -> None:
+    """An access list cannot name single parameters, so CONFIG GET is not granted at all."""
+    async with opened(server) as backend:
+        await backend.redis.config_set("masterauth", "of-the-replicas")
+        await found(backend.link)
+        with pytest.raises(StoreUnavailableError) as caught:
+            await backend.link.read("CONFIG", "GET", "masterauth", deadline=soon())
+        assert caught.value.trouble is StoreTrouble.ACCESS_DENIED
+        log: Any = await backend.redis.acl_log()
+        # What a look asks was allowed; Redis 6.2 logs no subcommand.
+        assert [entry["object"].partition("|")[0] for entry in log] == ["config"]
+        assert int(log[0]["count"]) == 1
 
 
 @pytest.mark.parametrize(
@@ -139,7 +163,7 @@ async def test_look_as_a_user_who_may_not_ask_warns_and_raises_nothing(
             "replicas": "warning",
             "clock": "ok",
         }
-        assert findings["eviction"].detail == "unknown: neither INFO nor CONFIG is allowed"
+        assert findings["eviction"].detail == "unknown: INFO is not allowed"
         assert (await wanted.create_lease(await wanted.slot())).expires_at_ms
         assert counts.reconnects == 0
 
@@ -183,7 +207,7 @@ async def test_doctor_names_every_rule_that_is_missing(
     server: RedisServer, *, is_replica: bool
 ) -> None:
     """Rules of scripts and of the link are named, on a server before it is promoted as well."""
-    taken = {"+hset", "+pexpireat", "~events:{*", "~feed", "+scan", "+wait", "+config|get"}
+    taken = {"+hset", "+pexpireat", "~events:{*", "~feed", "+scan", "+wait", "+role"}
     async with opened(server) as backend:
         if is_replica:
             await backend.redis.execute_command("REPLICAOF", "127.0.0.1", "1")

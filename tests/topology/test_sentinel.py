@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from tests.backends import TERMS, Counts, link_to, soon
-from tests.servers import LOGIN, PROBER, RedisServer, as_prober, free_port, poll
+from tests.servers import LOGIN, PROBER, RedisServer, as_prober, free_port, poll, port_in
 from tests.service import now_ms
 from tests.topologies import BINARIES, Replicated, ask, replicated
 
@@ -41,8 +41,7 @@ async def link(group: Replicated) -> AsyncIterator[Link]:
 
 async def port_of(link: Link) -> int:
     """Return the port of the server that answers."""
-    _, port = await link.read("CONFIG", "GET", "port", deadline=soon())
-    return int(port)
+    return port_in(await link.read("INFO", "server", deadline=soon()))
 
 
 async def until_served_by(link: Link, server: RedisServer) -> None:

@@ -12,7 +12,7 @@ import pytest
 from tests.backends import link_to, soon
 from tests.certificates import Authority, authority
 from tests.clusters import SLOTS
-from tests.servers import LOGIN, RedisServer, as_prober, free_port
+from tests.servers import LOGIN, RedisServer, as_prober, free_port, port_in
 from tests.topologies import SERVICE, SentinelServer, ask
 
 from leasehold.model.errors import StoreTrouble, StoreUnavailableError
@@ -103,9 +103,9 @@ async def test_tls_cluster_is_mapped_and_asked_by_tls(ca: Authority, access: Acc
             async with asyncio.timeout(20):
                 while await trouble_of(url, access):
                     await asyncio.sleep(0.02)
-            found = await link.read_everywhere("CONFIG", "GET", "tls-port", deadline=soon())
+            found = await link.read_everywhere("INFO", "server", deadline=soon())
 
-    assert found == {f"127.0.0.1:{port}": ["tls-port", str(port)]}
+    assert {at: port_in(info) for at, info in found.items()} == {f"127.0.0.1:{port}": server.port}
 
 
 async def test_tls_sentinel_and_its_primary_are_asked_by_tls(ca: Authority, access: Access) -> None:
@@ -114,7 +114,7 @@ async def test_tls_sentinel_and_its_primary_are_asked_by_tls(ca: Authority, acce
     lines = " ".join(options(ca, watcher_port)).split("--")[1:]
     watcher = SentinelServer("redis7", ("tls-replication yes", *lines))
     with ExitStack() as stack:
-        _, port = stack.enter_context(server_with_tls(ca, "--tls-replication", "yes"))
+        server, port = stack.enter_context(server_with_tls(ca, "--tls-replication", "yes"))
         watcher.watch(port, down_after_ms=1000)
         # One Sentinel is asked, so one has to be enough.
         stack.enter_context(watcher)
@@ -124,7 +124,4 @@ async def test_tls_sentinel_and_its_primary_are_asked_by_tls(ca: Authority, acce
             while await trouble_of(url, access):
                 await asyncio.sleep(0.02)
         async with link_to(url, access=access) as link:
-            assert await link.read("CONFIG", "GET", "tls-port", deadline=soon()) == [
-                "tls-port",
-                str(port),
-            ]
+            assert port_in(await link.read("INFO", "server", deadline=soon())) == server.port

@@ -92,16 +92,24 @@ def test_replicas_are_as_many_as_are_waited_for(replica_acks: int, state: str) -
     assert finding(WELL, "replicas", replica_acks).state == state
 
 
+def test_replicas_that_are_needed_for_writes_are_told_without_config_too() -> None:
+    """INFO tells that there is a least number, and CONFIG GET which."""
+    info = {**WELL.info, "min_slaves_good_slaves": "2"}
+    assert "fewer than 1 and it takes" in finding(replace(WELL, info=info), "replicas").detail
+    found = finding(replace(WELL, info=info, config={}), "replicas")
+    assert "with too few of them it takes no writes" in found.detail
+
+
 @pytest.mark.parametrize(
     ("has_log", "config", "state", "detail"),
     [
         ("1", {"appendfsync": "always"}, "ok", "before each answer"),
         ("1", {"appendfsync": "everysec"}, "ok", "two seconds"),
         ("1", {"appendfsync": "no"}, "warning", "half a minute"),
-        ("1", {}, "warning", "unknown: CONFIG"),
+        ("1", {}, "ok", "leasehold doctor tells"),
         ("0", {"save": "3600 1"}, "warning", "snapshots only"),
         ("0", {"save": ""}, "warning", "none"),
-        ("0", {}, "warning", "unknown: CONFIG"),
+        ("0", {}, "warning", "newer than a snapshot"),
     ],
 )
 def test_persistence_says_what_can_be_lost(

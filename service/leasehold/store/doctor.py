@@ -70,7 +70,7 @@ class Doctor:
             return of_nodes
 
     async def _of_store(self) -> list[Finding]:
-        found = await safety.look(self._link, _deadline(), self._replica_acks)
+        found = await safety.look(self._link, _deadline(), self._replica_acks, asks_config=True)
         slots = LongSlots(self._link, self._max_slot_s, most_pages=math.inf)
         found += [*await self._markers(), await slots.look(_deadline())]
         if not self._is_strict:

@@ -24,7 +24,6 @@ OF_THE_LINK: dict[str, tuple[str, ...]] = {
     "ping": ("PING",),
     "info": ("INFO", "server"),
     "wait": ("WAIT", "0", "1"),
-    "config|get": ("CONFIG", "GET", "appendonly"),
     "acl|dryrun": ("ACL", "DRYRUN", "default", "EXEC"),
     "client|setname": ("CLIENT", "SETNAME", "leasehold"),
     "role": ("ROLE",),

@@ -20,8 +20,8 @@ _JUDGES_ITS_FILE = (7, 0)
 """Redis since when the append-only file may be judged by the rights of the user ``default``."""
 _LONGEST_OFFSET_S = 1
 _NOT_TOLD = "unknown: {} is not allowed"
-_NEITHER_TOLD = "unknown: neither INFO nor CONFIG is allowed"
-_CONFIG = ("maxmemory-policy", "appendonly", "appendfsync", "save", "min-replicas-to-write")
+_CONFIG = ("appendfsync", "save", "min-replicas-to-write")
+"""What INFO does not tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Told:
     info: Mapping[str, str]
     """The fields of INFO."""
     config: Mapping[str, str]
-    """What CONFIG GET says, by the name of the parameter."""
+    """What CONFIG GET says, by the name of the parameter; nothing where it was not asked."""
     can_wait: bool
     """Whether WAIT is allowed."""
     lacking: Sequence[str] | None
@@ -62,23 +62,28 @@ class Told:
     """How far the server's clock is ahead of this process'; negative if it is behind."""
 
 
-async def look(link: Link, deadline: Deadline, replica_acks: int) -> list[Finding]:
+async def look(
+    link: Link, deadline: Deadline, replica_acks: int, *, asks_config: bool = False
+) -> list[Finding]:
     """Ask every primary about itself and return what the answers of those that do mean.
 
-    ``replica_acks`` is how many replicas are waited for. Raises as Link.run does when none answers.
+    ``replica_acks`` is how many replicas are waited for. A user who may CONFIG GET one parameter
+    may get all of them, passwords included, so ``asks_config`` is for commands alone.
+
+    Raises as Link.run does when none answers.
     """
     shards = [Shard(link, node, tag) for tag, node in (await link.shards(deadline)).items()]
     # That a shard is away is told by the finding of the cluster.
     told = await of_those_that_answer(
-        {shard.node.address: _ask_all(shard, deadline) for shard in shards}
+        {shard.node.address: _ask_all(shard, deadline, asks_config) for shard in shards}
     )
     return merge({address: judge(it, replica_acks) for address, it in told.items()})
 
 
-async def _ask_all(shard: Shard, deadline: Deadline) -> Told:
+async def _ask_all(shard: Shard, deadline: Deadline, asks_config: bool) -> Told:
     return Told(
         info=_parse_info(await shard.ask(deadline, "INFO")),
-        config=await _ask_config(shard, deadline),
+        config=await _ask_config(shard, deadline) if asks_config else {},
         can_wait=await shard.ask(deadline, "WAIT", "0", "1") is not None,
         lacking=await permissions.of_scripts(shard.link, shard.tag, deadline),
         default_lacks=await _default_lacks(shard, deadline),
@@ -179,9 +184,9 @@ def _permissions(told: Told) -> Judgement:
 
 
 def _eviction(told: Told) -> Judgement:
-    policy = told.info.get("maxmemory_policy", told.config.get("maxmemory-policy"))
+    policy = told.info.get("maxmemory_policy")
     if policy is None:
-        return "warning", _NEITHER_TOLD
+        return "warning", _NOT_TOLD.format("INFO")
     if policy == "noeviction":
         return "ok", "noeviction: a full store refuses, and forgets nothing"
     detail = f"{policy}: a store that is full deletes live holds and bookings; set noeviction"
@@ -194,16 +199,14 @@ def _eviction(told: Told) -> Judgement:
 
 def _has_log(told: Told) -> bool | None:
     """Tell whether there is an append-only file; None if that is not told."""
-    info, config = told.info, told.config
-    if info.get("aof_enabled") == "1" or config.get("appendonly") == "yes":
-        return True
-    return False if "aof_enabled" in info or "appendonly" in config else None
+    enabled = told.info.get("aof_enabled")
+    return None if enabled is None else enabled == "1"
 
 
 def _persistence(told: Told) -> Judgement:
     info, config, has_log = told.info, told.config, _has_log(told)
     if has_log is None:
-        return "warning", _NEITHER_TOLD
+        return "warning", _NOT_TOLD.format("INFO")
     if has_log and info.get("aof_last_write_status", "ok") != "ok":
         return "warning", "the append-only file cannot be written"
     if has_log:
@@ -212,7 +215,7 @@ def _persistence(told: Told) -> Judgement:
         return "warning", "snapshots only: a restart loses what is newer than the last one"
     if "save" in config:
         return "warning", "none: a restart loses every hold and booking"
-    return "warning", f"no append-only file; snapshots {_NOT_TOLD.format('CONFIG')}"
+    return "warning", "no append-only file: a restart loses at least what is newer than a snapshot"
 
 
 _LOSS_BY_FSYNC: Mapping[str, Judgement] = {
@@ -224,14 +227,14 @@ _LOSS_BY_FSYNC: Mapping[str, Judgement] = {
     ),
 }
 _FSYNC_NOT_TOLD: Judgement = (
-    "warning",
-    f"append-only file; how often it is on disk is {_NOT_TOLD.format('CONFIG')}",
+    "ok",
+    "append-only file; leasehold doctor tells how often it is on disk, to a user with +config|get",
 )
 
 
 def _restart(told: Told) -> Judgement:
     if (has_log := _has_log(told)) is None:
-        return "warning", _NEITHER_TOLD
+        return "warning", _NOT_TOLD.format("INFO")
     if not has_log:
         return "ok", "there is no append-only file to read"
     if _numbers(told.info.get("redis_version", "7.0")) < _JUDGES_ITS_FILE:
@@ -254,6 +257,8 @@ def _replicas(told: Told, replica_acks: int) -> Judgement:
     least = told.config.get("min-replicas-to-write", "0")
     if least != "0":
         detail += f"; fewer than {least} and it takes no writes"
+    elif "min_slaves_good_slaves" in info:
+        detail += "; with too few of them it takes no writes"
     if not told.can_wait:
         return "warning", f"{detail}; WAIT is not allowed, so nobody can wait for them"
     if int(info.get("connected_slaves", "0")) < replica_acks:
