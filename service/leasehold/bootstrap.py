@@ -202,6 +202,7 @@ def _open_link(
         password_file=settings.redis_password_file,
         sentinel_username=settings.redis_sentinel_username,
         sentinel_password=sentinel_password.get_secret_value() if sentinel_password else None,
+        sentinel_password_file=settings.redis_sentinel_password_file,
         ca_file=settings.redis_ca_file,
         cert_file=settings.redis_cert_file,
         key_file=settings.redis_key_file,

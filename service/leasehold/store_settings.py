@@ -36,6 +36,9 @@ class StoreSettings(ListenerSettings):
         description="Password at the Sentinels.",
         json_schema_extra=allow("text"),
     )
+    redis_sentinel_password_file: FilePath | None = file(
+        "Holds the password at the Sentinels, instead of the setting above."
+    )
     redis_ca_file: FilePath | None = file(
         "Authorities to trust for the store's TLS; without it those of the machine."
     )
@@ -69,12 +72,16 @@ class StoreSettings(ListenerSettings):
         """Yield what is set of the store's access and would not be used, or not work."""
         url = store_url.parse(self.redis_url) if self.redis_url else None
         files = ("redis_ca_file", "redis_cert_file", "redis_key_file")
-        for name in (*files, "redis_sentinel_username", "redis_sentinel_password"):
+        sentinels = ("username", "password", "password_file")
+        for name in (*files, *(f"redis_sentinel_{each}" for each in sentinels)):
             wanted = "rediss" if name in files else "+sentinel"
             scheme = self.redis_url.partition(":")[0] if self.redis_url else ""
             if getattr(self, name) is not None and wanted not in scheme:
                 yield f"{PREFIX}{name.upper()} is only for a {PREFIX}REDIS_URL with {wanted}"
         if (self.redis_cert_file is None) != (self.redis_key_file is None):
             yield f"{PREFIX}REDIS_CERT_FILE and {PREFIX}REDIS_KEY_FILE are only of use together"
+        if self.redis_sentinel_password and self.redis_sentinel_password_file:
+            both = f"{PREFIX}REDIS_SENTINEL_PASSWORD and {PREFIX}REDIS_SENTINEL_PASSWORD_FILE"
+            yield f"{both} both hold the password at the Sentinels; set one of them"
         if self.redis_password_file and (url is None or url.password):
             yield f"{PREFIX}REDIS_PASSWORD_FILE needs a {PREFIX}REDIS_URL without a password"

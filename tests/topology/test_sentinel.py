@@ -191,6 +191,28 @@ async def test_sentinel_logs_in_with_users_of_their_own(group: Replicated) -> No
                 await link.ping(soon())
 
 
+async def test_sentinels_password_is_in_a_file_and_may_change(
+    group: Replicated, tmp_path: Path
+) -> None:
+    """The file is read for every connection to a Sentinel; a mark of its encoding is no part."""
+    path = tmp_path / "sentinels"
+    access = Access(sentinel_username="keeper", sentinel_password_file=path)
+    rights = ("-@all", "+sentinel|get-master-addr-by-name", "+client|setname")
+    async with link_to(group.url, access=access, retries=2) as link:
+        for word, mark in (("first", ""), ("second", "\ufeff")):
+            path.write_text(f"{mark}{word}\n", encoding="utf-8")
+            for each in group.sentinels:
+                ask(each, "ACL", "SETUSER", "keeper", "on", "resetpass", f">{word}", *rights)
+                ask(each, "CLIENT", "KILL", "USER", "keeper")
+            async with asyncio.timeout(30):
+                while not (await sentinels_of(link)).detail.startswith("3 of 3 answer"):
+                    await asyncio.sleep(0.02)
+        path.write_text("third\n")
+    async with link_to(group.url, access=access) as link:
+        with pytest.raises(StoreUnavailableError):
+            await link.ping(soon())
+
+
 async def test_sentinel_password_from_a_file_may_change(group: Replicated, tmp_path: Path) -> None:
     """The file is read for every connection, so a new password needs no restart."""
     path = tmp_path / "password"

@@ -161,6 +161,7 @@ def test_access_that_would_not_be_used_is_refused_with_every_other_contradiction
         REDIS_PASSWORD_FILE=str(path),
         REDIS_CERT_FILE=str(path),
         REDIS_SENTINEL_PASSWORD="secret-2",
+        REDIS_SENTINEL_PASSWORD_FILE=str(path),
         MIN_LEASE_S="60",
         MAX_LEASE_S="30",
     )
@@ -169,7 +170,9 @@ def test_access_that_would_not_be_used_is_refused_with_every_other_contradiction
         "LEASEHOLD_MIN_LEASE_S",
         "LEASEHOLD_REDIS_CERT_FILE",
         "LEASEHOLD_REDIS_SENTINEL_PASSWORD",
+        "LEASEHOLD_REDIS_SENTINEL_PASSWORD_FILE",
         "LEASEHOLD_REDIS_CERT_FILE",
+        "LEASEHOLD_REDIS_SENTINEL_PASSWORD",
         "LEASEHOLD_REDIS_PASSWORD_FILE",
     ]
     assert "secret" not in "".join(found)

@@ -42,6 +42,8 @@ class Access:
     """Read again for every connection, so that a password may change."""
     sentinel_username: str | None = None
     sentinel_password: str | None = None
+    sentinel_password_file: Path | None = None
+    """Read again likewise."""
     ca_file: Path | None = None
     """Whom to trust; without it the authorities of the machine."""
     cert_file: Path | None = None
@@ -83,12 +85,9 @@ def _options(url: StoreUrl, limits: Limits, access: Access) -> dict[str, Any]:
     Every limit is ours: redis-py retries and times nothing, because only the link knows the
     deadlines and which scripts may be sent again.
     """
-    who: dict[str, Any] = {"username": url.username, "password": url.password}
-    if access.password_file:
-        who = {"credential_provider": _PasswordFile(url.username, access.password_file)}
     return {
         **_transport(url, access),
-        **who,
+        **_login(url.username, url.password, access.password_file),
         "db": url.database,
         # Silence is watched for all commands in flight at once.
         "socket_timeout": None,
@@ -98,6 +97,12 @@ def _options(url: StoreUrl, limits: Limits, access: Access) -> dict[str, Any]:
         "encoding_errors": "surrogateescape",
         **_PLAIN,
     }
+
+
+def _login(username: str | None, password: str | None, file: Path | None) -> dict[str, Any]:
+    if file:
+        return {"credential_provider": _PasswordFile(username, file)}
+    return {"username": username, "password": password}
 
 
 _PLAIN: dict[str, Any] = {
@@ -118,7 +123,7 @@ class _PasswordFile(CredentialProvider):
         self._path = path
 
     def get_credentials(self) -> tuple[str] | tuple[str, str]:
-        password = self._path.read_text(encoding="utf-8").strip()
+        password = self._path.read_text(encoding="utf-8-sig").strip()
         return (self._username, password) if self._username else (password,)
 
     async def get_credentials_async(self) -> tuple[str] | tuple[str, str]:
@@ -161,8 +166,7 @@ def _sentinels(
     patience_s = min(options["socket_connect_timeout"], _LONGEST_PATIENCE_S)
     sentinel_options = {
         **_transport(url, access),
-        "username": access.sentinel_username,
-        "password": access.sentinel_password,
+        **_login(access.sentinel_username, access.sentinel_password, access.sentinel_password_file),
         "socket_timeout": None,
         "socket_connect_timeout": patience_s,
         "decode_responses": True,
