@@ -6,7 +6,8 @@
 -- ARGV[2]  lease_suffix        string   26 characters, or empty to book directly
 -- ARGV[3]  lease_is_elsewhere  integer  1 when the lease belongs to another merchant than the slot
 -- ARGV[4]  wanted_slot         string   the slot as it stands in slot keys, or empty for that of the lease
--- ARGV[5]  user                string   the digest of the user, or "nobody"
+-- ARGV[5]  users               string   all digests of the user, by each key that is read, with blanks between, or "nobody";
+--                                       the first is written
 -- ARGV[6]  api                 string   the version of the API that is asked
 -- ARGV[7]  original            string   the response to this request, opaque
 -- ARGV[8]  wanted_start_ms     integer  the start of the wanted slot, epoch ms
@@ -20,7 +21,7 @@
 -- ARGV[16] additional_request  string   the user's words to the merchant, 0-4096 bytes
 -- ARGV[17] events              string   where events are noted, and how many for how long (lua/README.md); empty for nowhere
 -- Returns {status, ...} in order of precedence:
---   replayed                original slot current_slot taken_at_ms  the token made this booking already, and that is its slot now
+--   replayed                original slot current_slot taken_at_ms user  the token made this booking already, now of that slot and digest
 --   token_reused                      the token belongs to another slot, lease or user
 --   lease_unknown                     no such lease is remembered
 --   lease_slot_mismatch               the lease is for another slot
@@ -49,6 +50,7 @@
 --@include read_spots
 --@include read_owners
 --@include find_unknown
+--@include is_one_of
 --@include is_booked_by
 
 local booking_key = KEYS[1]
@@ -58,7 +60,7 @@ local booking_suffix = ARGV[1]
 local lease_suffix = ARGV[2]
 local lease_is_elsewhere = ARGV[3]
 local wanted_slot = ARGV[4]
-local user = ARGV[5]
+local users = ARGV[5]
 local api = ARGV[6]
 local original = ARGV[7]
 local wanted_start_ms = tonumber(ARGV[8])
@@ -76,8 +78,8 @@ local now = now_ms()
 
 local booking = redis.call('HMGET', booking_key, 'slot', 'lease', 'user', 'original', 'current_slot', 'taken_at_ms')
 if (booking[1] == wanted_slot or wanted_slot == '') and booking[2] == lease_suffix
-    and booking[3] == user and lease_is_elsewhere == '0' then
-  return {'replayed', booking[4], booking[1], booking[5], tonumber(booking[6]) or 0}
+    and is_one_of(users, booking[3]) and lease_is_elsewhere == '0' then
+  return {'replayed', booking[4], booking[1], booking[5], tonumber(booking[6]) or 0, booking[3]}
 elseif booking[1] then
   return {'token_reused'}
 end
@@ -94,7 +96,7 @@ elseif lease_suffix ~= '' then
     return {'lease_slot_mismatch'}
   elseif lease[5] then
     local made = redis.call('HMGET', booking_prefix .. lease[5], 'user', 'status')
-    if made[1] == user and made[2] and made[2] ~= 'canceled' then
+    if is_one_of(users, made[1]) and made[2] and made[2] ~= 'canceled' then
       return {'lease_consumed_by_user'}
     end
     return {'lease_consumed'}
@@ -115,7 +117,7 @@ if not leased_spot or highest > 1 then
       free_spot = free_spot or number
     else
       occupied = occupied + 1
-      if is_booked_by(owner, user) then
+      if is_booked_by(owner, users) then
         return {'already_booked_by_user'}
       end
     end
@@ -140,6 +142,7 @@ if not leased_spot then
 end
 
 local spot = leased_spot or free_spot
+local user = users:match('^%w+')
 if events ~= '' then
 --@include meet_events
   meet_events(events)

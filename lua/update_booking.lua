@@ -18,6 +18,8 @@
 -- ARGV[16] named_room       string   likewise
 -- ARGV[17] events           string   where events are noted, and how many for how long (lua/README.md); empty for nowhere
 -- ARGV[18] max_slot_ms      integer  nothing moves to a slot that is longer, unless its own is as long
+-- ARGV[19] users            string   all digests of whoever made it, by each key that is read, with blanks between; empty
+--                                    where the record's is the only one
 -- Returns {status, ...} in order of precedence:
 --   booking_unknown                                  no such booking is remembered
 --   slot_mismatch                                    it is for another service, staff member or room than the caller says
@@ -70,6 +72,7 @@ local named_staff = ARGV[15]
 local named_room = ARGV[16]
 local events = ARGV[17]
 local max_slot_ms = tonumber(ARGV[18])
+local users = ARGV[19]
 
 local now = now_ms()
 
@@ -81,6 +84,8 @@ local user, lease, taken_at_ms = record[8], record[9], tonumber(record[10]) or 0
 if not api then
   return {'booking_unknown'}
 end
+-- It may have been forgotten since the digests were made.
+if users == '' or user == 'nobody' then users = user end
 local service, start, duration, staff, room, party_size =
   slot:match('^([^:]*):([^/]*)/([^:]*):([^:]*):([^:]*):(%d+)$')
 local function differs(named, found)
@@ -123,7 +128,7 @@ if moves then
   local spots, highest = read_spots(spots_prefix, new_slot)
   local owners = user ~= 'nobody' and read_owners(new_spot_stem, highest) or nil
   for number = 1, owners and highest or 0 do
-    if is_booked_by(owners[number], user) then
+    if is_booked_by(owners[number], users) then
       return {'already_booked_by_user'}
     end
   end

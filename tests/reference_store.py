@@ -19,6 +19,7 @@ from leasehold.model.deadline import Deadline
 from leasehold.model.inventory import CheckAvailabilityOutcome, CheckAvailabilityStatus
 from leasehold.model.lease import CreateLease, CreateLeaseOutcome, CreateLeaseStatus, LeaseTerms
 from leasehold.model.slot import Slot
+from leasehold.model.user_keys import UNKEYED, UserKeys
 
 Name = tuple[str, str]
 """A merchant, and a lease or booking of theirs."""
@@ -58,6 +59,8 @@ class Booking:
     spot: int
     taken_at_ms: int
     """Since when it has its present spot."""
+    user: str
+    """The digest by which it was made, or "nobody"."""
 
     def record(self) -> BookingRecord:
         """Return it as it is now."""
@@ -81,6 +84,8 @@ class ReferenceStore:
     """Who has a spot, in the words of its key, and until when."""
     inventory: ReferenceInventory | None = None
     """Which slots there are; None for open inventory, in which every slot exists once."""
+    user_keys: UserKeys = UNKEYED
+    """The first makes the digests that stand in the words of keys; all are known."""
 
     async def create_lease(self, command: CreateLease, _deadline: Deadline) -> CreateLeaseOutcome:
         """Judge in the order of contract 6.2."""
@@ -140,10 +145,10 @@ class ReferenceStore:
         assert slot
         spot = leased.spot if leased else self._lowest_free_spot(slot)
         assert spot
-        ends_at_ms = self._end_of(slot)
-        self.owners[slot, spot] = (f"booking {command.suffix} {_user(command)}", ends_at_ms)
+        ends_at_ms, user = self._end_of(slot), self._users(command)[0]
+        self.owners[slot, spot] = (f"booking {command.suffix} {user}", ends_at_ms)
         self.bookings[name] = Booking(
-            command, slot, slot, BookingStatus.CONFIRMED, ends_at_ms, spot, self.now_ms
+            command, slot, slot, BookingStatus.CONFIRMED, ends_at_ms, spot, self.now_ms, user
         )
         if leased:
             leased.booking, leased.ends_at_ms = command.suffix, ends_at_ms
@@ -226,11 +231,12 @@ class ReferenceStore:
         mine = [it for it in self.bookings.items() if it[1].command.user_id == user_id]
         for (merchant, suffix), made in mine:
             command, spot = made.command, (made.current_slot, made.spot)
-            if self.owner(*spot) == f"booking {suffix} {_user(command)}":
+            if self.owner(*spot) == f"booking {suffix} {made.user}":
                 self.owners[spot] = (f"booking {suffix} nobody", self.owners[spot][1])
             if command.lease:
                 self.leases[merchant, command.lease.suffix].is_forgotten = True
             made.command = replace(command, user_id=None, original=anonymous, additional_request="")
+            made.user = "nobody"
         return sorted(made.command.booking_id for _, made in mine)
 
     async def ping(self, _deadline: Deadline) -> None:
@@ -252,7 +258,7 @@ class ReferenceStore:
             return status.LEASE_SLOT_MISMATCH
         if lease.booking:
             made = self.bookings[wanted.merchant_id, lease.booking]
-            same_user = _user(made.command) == _user(command)
+            same_user = made.user in self._users(command)
             stands = made.status is not BookingStatus.CANCELED
             return status.LEASE_CONSUMED_BY_USER if same_user and stands else status.LEASE_CONSUMED
         if self.owner(lease.slot, lease.spot) != f"lease {wanted.suffix}":
@@ -343,10 +349,14 @@ class ReferenceStore:
 
     def _has_booked(self, command: CreateBooking, slot: Slot) -> bool:
         owners = (self.owner(slot, spot) or "" for spot in self._occupied(slot))
-        mine = f" {_user(command)}"
+        mine = tuple(f" {user}" for user in self._users(command))
         return bool(command.user_id) and any(
             owner.startswith("booking ") and owner.endswith(mine) for owner in owners
         )
+
+    def _users(self, command: CreateBooking) -> tuple[str, ...]:
+        """Return every digest of whoever asks; the first is written."""
+        return self.user_keys.digests(command.user_id) if command.user_id else ("nobody",)
 
     def _starts_too_soon(self, slot: Slot) -> bool:
         return slot.start_ms < self.now_ms + self.terms.min_lease_ms
@@ -365,10 +375,6 @@ class ReferenceStore:
 
 def _asks_the_same(one: CreateBooking, other: CreateBooking) -> bool:
     return (one.slot, one.lease, one.user_id) == (other.slot, other.lease, other.user_id)
-
-
-def _user(command: CreateBooking) -> str:
-    return ids.user_digest(command.user_id) if command.user_id else "nobody"
 
 
 def _judge_update(made: Booking, command: UpdateBooking) -> UpdateBookingStatus | None:

@@ -20,7 +20,7 @@ from leasehold.model.finding import Finding
 from leasehold.rpc import server
 from leasehold.rpc.calls import CallInterceptor
 from leasehold.rpc.health import Health
-from leasehold.rpc.stored import without_person
+from leasehold.rpc.stored import user_of, without_person
 from leasehold.rpc.v0 import servicer as v0_servicer
 from leasehold.rpc.v1.feed import FeedServicer
 from leasehold.rpc.v1.inventory import InventoryServicer
@@ -78,6 +78,7 @@ async def serve(settings: Settings, redis_url: str, announce: Callable[[Serving]
             taking=watch.taking(),
             on_grant=metrics.lease_seconds.observe,
             on_cut=_note_cut,
+            user_of=user_of,
         )
         readiness = _readiness(settings, store, known)
         doors = Doors(settings)

@@ -1,4 +1,4 @@
-"""What must hold of the indexes of users after every step of a walk."""
+"""What must hold of the indexes of users after every step of a walk, and whose a booking is."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -6,9 +6,29 @@ from typing import Any
 
 from tests.reference_store import ReferenceStore
 
-from leasehold.model import ids
 from leasehold.store import keys
 from leasehold.store.user_index import OLDER_THAN_ANY_CALL_MS
+
+NOBODYS = b"words of nobody's"
+KEYS = (None, b"one key of users" * 2, b"another of users" * 2)
+# Everything at one instant, as no sequence of commands could show it on a real server.
+DUMP = """
+local time, found = redis.call('TIME'), {}
+for _, key in ipairs(redis.call('KEYS', '*')) do
+  local kind, value = redis.call('TYPE', key).ok, nil
+  if kind == 'string' then value = redis.call('GET', key)
+  elseif kind == 'hash' then value = redis.call('HGETALL', key)
+  elseif kind == 'zset' then value = redis.call('ZRANGE', key, 0, -1, 'WITHSCORES')
+  else value = {} end
+  found[#found + 1] = {key, kind, value, redis.call('PTTL', key)}
+end
+return {time, found}
+"""
+
+
+def user_of(_api: str, original: bytes) -> str:
+    """Return who asked for a booking in the words of a walk."""
+    return original.decode().rpartition(" by ")[2] if original != NOBODYS else ""
 
 
 @dataclass
@@ -31,7 +51,7 @@ class Indexes:
             assert found[key][1] <= reference.now_ms + OLDER_THAN_ANY_CALL_MS
         for made in reference.bookings.values():
             if made.command.user_id:
-                key = keys.index_key(ids.user_digest(made.command.user_id))
+                key = keys.index_key(made.user)
                 start_s = found[key][0][made.command.booking_id]
                 assert int(start_s) == made.current_slot.start_s
                 assert lasting[key] >= made.ends_at_ms - tolerance_ms

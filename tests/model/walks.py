@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 from tests.backends import Backend, FakeClock, fake_backend, real_backend, soon
 from tests.model import answers, care
-from tests.model.indexes import Indexes
+from tests.model.indexes import DUMP, KEYS, NOBODYS, Indexes, user_of
 from tests.reference_leases import ReferenceLeases
 from tests.reference_store import ReferenceStore
 from tests.servers import RedisServer, poll
@@ -24,11 +24,12 @@ from leasehold.model.booking import BookingStatus, CreateBooking, UpdateBooking
 from leasehold.model.errors import StoreTrouble, StoreUnavailableError
 from leasehold.model.lease import CreateLease, LeaseTerms
 from leasehold.model.slot import Slot
+from leasehold.model.user_keys import UserKeys
 from leasehold.store import keys
 from leasehold.store.eraser import Eraser
 from leasehold.store.hooks import tell_nobody
+from leasehold.store.redis_store import RedisStore
 
-NOBODYS = b"words of nobody's"
 HERE, ELSEWHERE = "salon {1}", "salon:2"
 STARTS_S = {"soon": 3, "later": 30, "far": 200, "farthest": 400}
 SLOTS = {start: (HERE, start, 0) for start in STARTS_S}
@@ -36,20 +37,6 @@ SLOTS |= {"later for two": (HERE, "later", 2), "elsewhere": (ELSEWHERE, "later",
 REFERENCES, USERS = ("r-1", "r-2", "r-3", "r-4"), ("u-1", "u-2", "u-3")
 SLOT, TOKEN, USER = map(st.sampled_from, (tuple(SLOTS), ("t-1", "t-2", "t-3", "t-4"), USERS))
 NUMBER = st.integers(0, 12)
-# Everything at one instant, as no sequence of commands could show it on a real server.
-DUMP = """
-local time, found = redis.call('TIME'), {}
-for _, key in ipairs(redis.call('KEYS', '*')) do
-  local kind, value = redis.call('TYPE', key).ok, nil
-  if kind == 'string' then value = redis.call('GET', key)
-  elseif kind == 'hash' then value = redis.call('HGETALL', key)
-  elseif kind == 'zset' then value = redis.call('ZRANGE', key, 0, -1, 'WITHSCORES')
-  else value = {} end
-  found[#found + 1] = {key, kind, value, redis.call('PTTL', key)}
-end
-return {time, found}
-"""
-
 UNJUDGED = ("stage:", "feed", "events:", "expiring:")
 # A value, and when it ends in epoch milliseconds.
 Key = tuple[Any, int]
@@ -67,7 +54,7 @@ class Walk(RuleBasedStateMachine):
     tolerance_ms = 0
     is_strict = False
     steps: tuple[str, ...] = ("lease", "book", "book_leased", "update", "availability", "get")
-    steps += ("list", "wait", "forget")
+    steps += ("list", "wait", "forget", "rotate")
 
     def __init__(self, opened: AbstractAsyncContextManager[Backend], tally: Tally) -> None:
         super().__init__()
@@ -77,21 +64,30 @@ class Walk(RuleBasedStateMachine):
         self.stack = AsyncExitStack()
         self.backend = self.run(self.stack.enter_async_context(opened))
         self.backend.is_strict = self.is_strict
-        self.store = self.backend.store(self.terms)
-        self.eraser = Eraser(self.backend.link, lambda *_: NOBODYS)
         self.start()
 
     def start(self) -> None:
         """Begin on an empty store."""
         self.run(self.backend.redis.flushall())
         self.reference = ReferenceStore(self.terms, self.run(self.backend.now_ms()))
-        self.sides = (self.reference, self.store)
+        self.write_with(0)
         self.care_sides = (ReferenceLeases(self.reference), self.backend.leases(self.terms))
         self.base_s = self.reference.now_ms // 1000
         self.over: set[tuple[str, str]] = set()
         self.consumed: dict[tuple[str, str], str | None] = {}
         self.held: Counter[str] = Counter()
         self.indexes = Indexes()
+
+    def write_with(self, first: int) -> None:
+        """Go on as a process that digests users by another key, and reads all."""
+        user_keys = UserKeys([*KEYS[first:], *KEYS[:first]])
+        link, terms = self.backend.link, self.terms
+        self.reference.user_keys = user_keys
+        self.store = RedisStore(
+            link, terms, is_strict=self.is_strict, user_keys=user_keys, user_of=user_of
+        )
+        self.eraser = Eraser(link, lambda *_: NOBODYS, user_keys)
+        self.sides = (self.reference, self.store)
 
     def run(self, coroutine: Any) -> Any:
         """Wait for what a coroutine answers, on the loop of this walk."""
@@ -170,6 +166,10 @@ class Walk(RuleBasedStateMachine):
             assert forgotten.booking_ids == expected
             self.compare_keys()
 
+    def do_rotate(self, draw: Draw) -> None:
+        """Digest users by any of the keys from now on."""
+        self.write_with(draw(st.sampled_from(range(len(KEYS)))))
+
     def do_care(self, draw: Draw) -> None:
         """Look at a lease, give it back or lengthen it, held or not."""
         suffix = ids.lease_suffix(draw(st.sampled_from((*REFERENCES, "never"))))
@@ -184,7 +184,7 @@ class Walk(RuleBasedStateMachine):
 
     def book(self, slot: Slot | None, token: str, user: str | None, lease: Any) -> None:
         """Ask for a booking; every request has words of its own."""
-        api, words = "v2" if user else "v0", f"words of step {self.taken}"
+        api, words = "v2" if user else "v0", f"words of step {self.taken} by {user or ''}"
         command = CreateBooking(slot, token, api, user, words.encode(), lease, words)
         self.ask("create_booking", command)
 
@@ -301,13 +301,13 @@ class Walk(RuleBasedStateMachine):
             fields = care.lease_fields(lease)
             found[keys.lease_key(merchant, suffix)] = (fields, lease.ends_at_ms)
         for (merchant, suffix), made in self.reference.bookings.items():
-            command, user = made.command, made.command.user_id
+            command = made.command
             fields = {
                 **care.slot_fields(made.first_slot, made.current_slot, made.spot),
                 "taken_at_ms": str(made.taken_at_ms),
                 "current_slot": keys.slot_text(made.current_slot),
                 "api": command.api,
-                "user": ids.user_digest(user) if user else "nobody",
+                "user": made.user,
                 "lease": command.lease.suffix if command.lease else "",
                 "status": str(made.status),
                 "original": base64.b64encode(command.original).decode(),

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from tests.backends import Backend, cluster_backend, link_to, soon
+from tests.backends import TERMS, Backend, cluster_backend, link_to, soon
 from tests.clusters import Cluster
 from tests.servers import RedisServer, as_prober, port_in
 from tests.topologies import ask
@@ -14,8 +14,12 @@ from leasehold.model.booking import CreateBooking, CreateBookingStatus, UpdateBo
 from leasehold.model.errors import OverloadedError
 from leasehold.model.inventory import Availability, Scope
 from leasehold.model.lease import CreateLease, CreateLeaseStatus
+from leasehold.model.user_keys import UserKeys
 from leasehold.store import keys
+from leasehold.store.eraser import Eraser
+from leasehold.store.hooks import tell_nobody
 from leasehold.store.link import Link
+from leasehold.store.redis_store import RedisStore
 
 HOSTILE = [
     "{}",
@@ -121,6 +125,27 @@ async def test_cluster_bookings_of_a_user_are_listed_from_every_shard(
     found = await backend.store().list_bookings(user, soon())
 
     assert sorted(record.slot.merchant_id for record in found or ()) == sorted(merchants)
+
+
+async def test_cluster_bookings_of_a_user_by_several_keys_are_listed_and_forgotten(
+    backend: Backend, shared_cluster: Cluster
+) -> None:
+    """Every digest has an index on a shard of its own, and each of them is asked (85)."""
+    keys_of_users: list[bytes | None] = [None, *(bytes([65 + it]) * 32 for it in range(3))]
+    user, made = f"user-{backend.merchant}", []
+    for first in range(len(keys_of_users)):
+        user_keys = UserKeys([*keys_of_users[first:], *keys_of_users[:first]])
+        slot = await backend.slot(room_id=str(first))
+        command = CreateBooking(slot, f"token-{first}", "v2", user, b"original")
+        await RedisStore(backend.link, TERMS, user_keys=user_keys).create_booking(command, soon())
+        made.append(command.booking_id)
+    indexes = {shared_cluster.slot_of(keys.index_key(it)) for it in user_keys.digests(user)}
+    assert len(indexes) == len(made)
+
+    store = RedisStore(backend.link, TERMS, user_keys=user_keys)
+    assert len(await store.list_bookings(user, soon()) or ()) == len(made)
+    eraser = Eraser(backend.link, lambda *_: b"", user_keys)
+    assert (await eraser.forget_user(user, tell_nobody)).booking_ids == sorted(made)
 
 
 async def test_cluster_merchants_of_the_inventory_are_found_on_every_shard(

@@ -10,7 +10,7 @@ from leasehold.generated.ext.maps.booking.partner.v0 import booking_service_pb2 
 from leasehold.generated.ext.maps.booking.partner.v2 import booking_service_pb2 as v2
 from leasehold.model.booking import BookingRecord, BookingStatus
 from leasehold.model.slot import Slot
-from leasehold.rpc.stored import as_v0, as_v2, without_person
+from leasehold.rpc.stored import as_v0, as_v2, user_of, without_person
 
 SLOT = Slot("salon-1", "haircut", 1_800_000_000, 1800, "anna")
 PAID = "payment_information.prepayment_status"
@@ -110,3 +110,16 @@ def test_without_person_leaves_a_booking_that_both_versions_show() -> None:
     assert (shown_v0.booking_id, shown_v0.status) == ("salon-1.X", v0.CANCELED)
     assert b"Ada" not in shown_v0.SerializeToString()
     assert b"txn" not in shown_v0.SerializeToString()
+
+
+def test_user_of_an_original_is_who_made_it_and_of_nobody_once_forgotten() -> None:
+    """The user stands in what v2 has answered; v0 names none, and nor does what is forgotten (85).
+
+    So a move sees what the same user has booked by any key.
+    """
+    response = v2.CreateBookingResponse()
+    response.booking.user_information.user_id = "ada"
+    made = response.SerializeToString()
+    assert user_of("v2", made) == "ada"
+    assert user_of("v2", without_person("v2", made)) == ""
+    assert user_of("v0", v0.Booking(booking_id="salon-1.X").SerializeToString()) == ""

@@ -1,6 +1,7 @@
 """How ids are written: percent-encoded, and lease and booking ids made from callers' tokens."""
 
 import hashlib
+import hmac
 import re
 from dataclasses import dataclass
 from functools import lru_cache
@@ -37,8 +38,12 @@ def _suffix(domain: str, text: str) -> str:
 
     The domains keep what is made from different things apart: none can be passed for another.
     """
-    digest = hashlib.blake2b(text.encode(), digest_size=_SUFFIX_BYTES, person=domain.encode())
-    number = int.from_bytes(digest.digest(), "big")
+    made = hashlib.blake2b(text.encode(), digest_size=_SUFFIX_BYTES, person=domain.encode())
+    return _written(made.digest())
+
+
+def _written(digest: bytes) -> str:
+    number = int.from_bytes(digest, "big")
     return "".join([_PAIRS[(number >> shift) & 1023] for shift in _SHIFTS])
 
 
@@ -55,9 +60,14 @@ def booking_suffix(api: str, token: str) -> str:
     return _suffix(f"booking-{api}", token)
 
 
-def user_digest(user_id: str) -> str:
-    """Stand for a user where a key or a value must name one."""
-    return _suffix("user", user_id)
+def user_digest(user_id: str, key: bytes | None = None) -> str:
+    """Stand for a user where a key or a value must name one.
+
+    Without ``key`` everybody can make it who guesses the user.
+    """
+    if key is None:
+        return _suffix("user", user_id)
+    return _written(hmac.digest(key, b"user\0" + user_id.encode(), "sha256")[:_SUFFIX_BYTES])
 
 
 def wire_id(merchant_id: str, suffix: str) -> str:

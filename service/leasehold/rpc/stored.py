@@ -84,6 +84,14 @@ def _v0_from_v2(made: v2.Booking) -> v0.Booking:
     return booking
 
 
+def user_of(api: str, original: bytes) -> str:
+    """Return the user who made a booking; empty when it names none, or none any more."""
+    if api == "v0":
+        return ""
+    made = v2.CreateBookingResponse.FromString(original)
+    return str(made.booking.user_information.user_id)
+
+
 def without_person(api: str, original: bytes) -> bytes:
     """Return what stays of a booking's original when its person is to be forgotten.
 

@@ -1,11 +1,13 @@
 """Forgets a person: their bookings stand, and no key or value says any more whose they are."""
 
 import base64
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
+from functools import partial
 
 from leasehold.model import ids
 from leasehold.model.deadline import Deadline
 from leasehold.model.forgetting import ForgetUserStatus, Forgotten
+from leasehold.model.user_keys import UNKEYED, UserKeys
 from leasehold.store import keys, scripts
 from leasehold.store.booking_records import NOBODY
 from leasehold.store.link import Link
@@ -19,9 +21,15 @@ _CALL_TIMEOUT_S = 30
 class Eraser:
     """Takes people out of the bookings of the store of a link."""
 
-    def __init__(self, link: Link, without_person: Callable[[str, bytes], bytes]) -> None:
+    def __init__(
+        self,
+        link: Link,
+        without_person: Callable[[str, bytes], bytes],
+        user_keys: UserKeys = UNKEYED,
+    ) -> None:
         """``without_person`` takes an API and the original of a booking made by it."""
         self._link = link
+        self._user_keys = user_keys
         self._without_person = without_person
         self._forget_user = scripts.load("forget_user")
         # It names nothing, so it need not know how long bookings are kept.
@@ -37,19 +45,26 @@ class Eraser:
         it tells nothing, so an interrupted run is completed by another one. ``progress`` is told
         how many of how many are done.
         """
-        user = ids.user_digest(user_id)
+        users = self._user_keys.digests(user_id)
+        forgotten = set[str]()
+        for user in users:
+            forgotten |= await self._forget_named(user, progress)
+        if is_thorough:
+            forgotten |= await self._look_through(users, progress)
+        return Forgotten(sorted(forgotten), sum([await self._count(user) for user in users]))
+
+    async def _forget_named(self, user: str, progress: Callable[[int, int], object]) -> set[str]:
+        """Forget what index and intents of a digest name, and return what was the user's."""
         forgotten, done = set[str](), 0
         named = await self._count(user)
         async for names in self._to_take_out(user):
             for first in range(0, len(names), _TOLD_AT_ONCE):
                 some = names[first : first + _TOLD_AT_ONCE]
-                found = await self._link.each(lambda it: self._take_out(it, user), some)
+                found = await self._link.each(partial(self._take_out, user), some)
                 forgotten |= {it for it, was_theirs in zip(some, found, strict=True) if was_theirs}
                 done += len(some)
                 progress(done, max(done, named))
-        if is_thorough:
-            forgotten |= await self._look_through(user, progress)
-        return Forgotten(sorted(forgotten), await self._count(user))
+        return forgotten
 
     async def forget_whoever_made(self, booking: ids.Reference) -> Forgotten | None:
         """Forget whoever made one booking, also one of v0; None when it is unknown."""
@@ -83,7 +98,9 @@ class Eraser:
         """Return how many bookings index and intents name."""
         return len({name async for names in self._named(user) for name in names})
 
-    async def _look_through(self, user: str, progress: Callable[[int, int], object]) -> set[str]:
+    async def _look_through(
+        self, users: Collection[str], progress: Callable[[int, int], object]
+    ) -> set[str]:
         """Forget every booking of the user's that the store has; a piece of keys at a time."""
         forgotten, done = set[str](), 0
         for node in (await self._link.primaries(_deadline())).values():
@@ -92,22 +109,23 @@ class Eraser:
                 words = ("SCAN", cursor, "MATCH", "booking:{*", "COUNT", str(_KEYS_AT_ONCE))
                 after, names = await self._link.read_on(node, *words, deadline=_deadline())
                 bookings = [found for name in names if (found := keys.parse_booking_key(name))]
-                theirs = await self._link.each(lambda it: self._take_out_of(it, user), bookings)
+                theirs = await self._link.each(partial(self._take_out_of, users), bookings)
                 forgotten |= {found for found in theirs if found}
                 done += len(names)
                 progress(done, done)
                 cursor = str(after) if int(after) else ""
         return forgotten
 
-    async def _take_out_of(self, booking: ids.Reference, user: str) -> str:
+    async def _take_out_of(self, users: Collection[str], booking: ids.Reference) -> str:
         """Forget whoever made a booking if that was this user, and return its id; else nothing."""
         key = keys.booking_key(booking.merchant_id, booking.suffix)
-        if await self._link.read("HGET", key, "user", deadline=_deadline()) != user:
+        user = await self._link.read("HGET", key, "user", deadline=_deadline())
+        if user not in users:
             return ""
         booking_id = ids.wire_id(booking.merchant_id, booking.suffix)
-        return booking_id if await self._take_out(booking_id, user) else ""
+        return booking_id if await self._take_out(user, booking_id) else ""
 
-    async def _take_out(self, booking_id: str, user: str) -> bool:
+    async def _take_out(self, user: str, booking_id: str) -> bool:
         """Forget whoever made what an index names, and tell whether that was its user."""
         booking = ids.parse_wire_id(booking_id)
         assert booking, f"not a booking id: {booking_id}"

@@ -1,5 +1,6 @@
 """ListBookings on Redis: a user's index and the records that it names, piece by piece."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -14,15 +15,21 @@ from leasehold.store.user_index import OLD, UserIndex, ahead_of, behind
 
 
 async def list_bookings(
-    link: Link, index: UserIndex, user: str, deadline: Deadline
+    link: Link, index: UserIndex, users: Sequence[str], deadline: Deadline
 ) -> list[BookingRecord] | None:
-    """Return the future bookings that stand of a user, a digest, by start; None for an unknown one.
+    """Return the future bookings that stand of a user, by start; None for an unknown one.
 
-    The soonest, and a few more than MOST_LISTED if there are more.
+    ``users`` are all digests of the user. The soonest, and a few more than MOST_LISTED if there are
+    more. Each digest has an index of its own, on a shard of its own.
     """
-    listing = _Listing(link, index, user, deadline)
-    await listing.read()
-    return listing.answer()
+    answers = []
+    for user in users:
+        listing = _Listing(link, index, user, deadline)
+        await listing.read()
+        answers.append(listing.answer())
+    if all(answer is None for answer in answers):
+        return None
+    return sorted((it for answer in answers for it in answer or ()), key=_start_s)
 
 
 @dataclass(slots=True)
@@ -57,10 +64,8 @@ class _Listing:
                 break
 
     def answer(self) -> list[BookingRecord] | None:
-        """Return what is ahead and stands, by start."""
-        if not self.found:
-            return None
-        return sorted(self._standing(), key=lambda record: record.slot.start_s)
+        """Return what is ahead and stands; None when nothing of this user is known."""
+        return self._standing() if self.found else None
 
     def _standing(self) -> list[BookingRecord]:
         return [
@@ -100,3 +105,7 @@ class _Listing:
         # A full store still lists what there is.
         with suppress(StoreUnavailableError):
             await self.index.name(self.user, booking_id, *place, self.deadline)
+
+
+def _start_s(record: BookingRecord) -> int:
+    return record.slot.start_s

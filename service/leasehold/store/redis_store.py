@@ -22,6 +22,7 @@ from leasehold.model.errors import StoreTrouble, StoreUnavailableError
 from leasehold.model.inventory import CheckAvailabilityOutcome, CheckAvailabilityStatus
 from leasehold.model.lease import CreateLease, CreateLeaseOutcome, CreateLeaseStatus, LeaseTerms
 from leasehold.model.slot import Slot
+from leasehold.model.user_keys import UNKEYED, UserKeys
 from leasehold.store import keys, scripts
 from leasehold.store.booking_records import NOBODY, RECORD_FIELDS, read_record
 from leasehold.store.hooks import tell_nobody
@@ -32,6 +33,10 @@ from leasehold.store.presence import refuse_if_missing
 from leasehold.store.user_index import UserIndex
 
 _MADE = (CreateBookingStatus.CREATED, CreateBookingStatus.REPLAYED)
+
+
+def _of_nobody(_api: str, _original: bytes) -> str:
+    return ""
 
 
 class RedisStore:
@@ -46,12 +51,15 @@ class RedisStore:
         taking: Runner | None = None,
         on_grant: Callable[[float], object] = tell_nobody,
         on_cut: Callable[[], object] = tell_nobody,
+        user_keys: UserKeys = UNKEYED,
+        user_of: Callable[[str, bytes], str] = _of_nobody,
     ) -> None:
         """With ``is_strict`` only slots of the inventory exist, each with so many spots; else all.
 
         ``taking`` runs the scripts that take a free spot or tell of one, if not the link does.
         ``on_grant`` is called with the seconds for which each new lease was granted, ``on_cut`` for
-        each list that leaves bookings out.
+        each list that leaves bookings out. ``user_of`` takes an API and the original of a booking
+        made by it, and returns the user, empty for none.
         """
         self._link = link
         self._taking = taking or link
@@ -59,6 +67,8 @@ class RedisStore:
         self._is_strict = is_strict
         self._on_grant = on_grant
         self._on_cut = on_cut
+        self._user_keys = user_keys
+        self._user_of = user_of
         self._index = UserIndex(link, terms.booking_retention_ms)
         self._create_lease = scripts.load("create_lease")
         self._create_booking = scripts.load("create_booking")
@@ -114,10 +124,10 @@ class RedisStore:
         """Book the slot for the user; see lua/create_booking.lua for the answers."""
         slot, lease, terms = command.slot, command.lease, self._terms
         merchant_id = command.merchant_id
-        user = ids.user_digest(command.user_id) if command.user_id else NOBODY
+        users = self._user_keys.digests(command.user_id) if command.user_id else (NOBODY,)
         lease_suffix = lease.suffix if lease else ""
-        if user != NOBODY:
-            await self._index.intend(user, command.booking_id, deadline)
+        if command.user_id:
+            await self._index.intend(users[0], command.booking_id, deadline)
         run = self._link.run if lease else self._taking.run
         status, *made = await run(
             self._create_booking,
@@ -131,7 +141,7 @@ class RedisStore:
                 lease_suffix,
                 int(lease is not None and lease.merchant_id != merchant_id),
                 keys.slot_text(slot) if slot else "",
-                user,
+                " ".join(users),
                 command.api,
                 base64.b64encode(command.original).decode(),
                 slot.start_ms if slot else "",
@@ -151,8 +161,8 @@ class RedisStore:
         outcome = CreateBookingStatus(status)
         if outcome not in _MADE:
             return CreateBookingOutcome(outcome)
-        original, slot, present_slot, taken_at_ms = _made(command, made)
-        if user != NOBODY:
+        original, slot, present_slot, taken_at_ms, user = _made(command, made, users[0])
+        if command.user_id:
             is_new = outcome is CreateBookingStatus.CREATED
             place = (command.booking_id, present_slot, taken_at_ms)
             await self._index.name(user, *place, deadline, is_new=is_new)
@@ -193,6 +203,7 @@ class RedisStore:
         terms = self._terms
         run = self._taking.run if command.moves else self._link.run
         start_s, duration_s, party_size = command.start_s, command.duration_s, command.party_size
+        users = await self._users_of(command.booking, deadline) if command.moves else ()
         status, *fields = await run(
             self._update_booking,
             [keys.booking_key(merchant_id, suffix)],
@@ -213,6 +224,7 @@ class RedisStore:
                 *map(_named, (command.service_id, command.staff_id, command.room_id)),
                 keys.events_argument(merchant_id, terms),
                 terms.max_slot_ms,
+                " ".join(users),
             ],
             deadline,
         )
@@ -228,11 +240,24 @@ class RedisStore:
 
     async def list_bookings(self, user_id: str, deadline: Deadline) -> list[BookingRecord] | None:
         """Return the user's future bookings that stand, by start; None for an unknown user."""
-        user = ids.user_digest(user_id)
-        found = await list_bookings(self._link, self._index, user, deadline)
+        users = self._user_keys.digests(user_id)
+        found = await list_bookings(self._link, self._index, users, deadline)
         if found and len(found) > MOST_LISTED:
             self._on_cut()
         return found and found[:MOST_LISTED]
+
+    async def _users_of(self, booking: ids.Reference, deadline: Deadline) -> tuple[str, ...]:
+        """Return every digest of whoever made a booking; none where its record's is the only one.
+
+        The user of a booking never changes, but may be forgotten, which the script sees.
+        """
+        if not self._user_keys.are_several:
+            return ()
+        key = keys.booking_key(booking.merchant_id, booking.suffix)
+        words = ("HMGET", key, "api", "original")
+        api, original = await self._link.read(*words, deadline=deadline)
+        user_id = self._user_of(api, base64.b64decode(original)) if api else ""
+        return self._user_keys.digests(user_id) if user_id else ()
 
     def _spots_prefix(self, merchant_id: str) -> str:
         """Return what the scripts look for inventory with; empty for open inventory."""
@@ -248,13 +273,16 @@ def _named(value: str | None) -> str:
     return "*" if value is None else ids.encode_id(value)
 
 
-def _made(command: CreateBooking, made: list[Any]) -> tuple[bytes, Slot, Slot, int]:
-    """Return the original and its slot, and the present slot and since when it is."""
+def _made(command: CreateBooking, made: list[Any], user: str) -> tuple[bytes, Slot, Slot, int, str]:
+    """Return the original and its slot, the present slot and since when it is, and the digest.
+
+    ``user`` is the digest of a booking that was made now.
+    """
     merchant_id = command.merchant_id
     match made:
-        case [original, slot_text, present_text, taken_at_ms]:
+        case [original, slot_text, present_text, taken_at_ms, user]:
             slots = (keys.parse_slot(merchant_id, text) for text in (slot_text, present_text))
-            return base64.b64decode(original), *slots, taken_at_ms
+            return base64.b64decode(original), *slots, taken_at_ms, user
     slot_text, taken_at_ms = made
     slot = keys.parse_slot(merchant_id, slot_text)
-    return command.original, slot, slot, taken_at_ms
+    return command.original, slot, slot, taken_at_ms, user
