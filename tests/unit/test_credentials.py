@@ -243,3 +243,5 @@ def test_short_token_leaves_the_last_good_ones(tmp_path: Path) -> None:
     assert kept.value.let_in("Bearer 0123456789abcdef")
     assert kept.fault
     assert "fewer than 16" in kept.fault
+    with pytest.raises(CredentialsError, match=f"^{path}: .* fewer than 16"):
+        Kept([path], parse_tokens)
