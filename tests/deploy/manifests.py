@@ -1,6 +1,5 @@
 """What several tests of deploy/ read: YAML, and settings as the service takes them."""
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +16,21 @@ def read(path: Path) -> list[dict[str, Any]]:
     return [document for document in yaml.safe_load_all(path.read_text()) if document]
 
 
+def placed(settings: dict[str, str], folder: Path) -> dict[str, str]:
+    """Return settings, without their prefix, whose files lie below a folder instead of the root."""
+    return {
+        name.removeprefix(PREFIX): str(folder / value[1:]) if value.startswith("/run/") else value
+        for name, value in settings.items()
+    }
+
+
 def check_settings(settings: dict[str, str], folder: Path) -> None:
     """Fail unless a process would start with these settings, given the files that they name."""
     assert set(settings) <= KNOWN
-    given = {}
-    for name, value in settings.items():
-        given[name.removeprefix(PREFIX)] = value
-        if re.match(r"/run/", value):
-            file = folder / value.removeprefix("/")
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.touch()
-            given[name.removeprefix(PREFIX)] = str(file)
+    given = placed(settings, folder)
+    for file in (Path(value) for value in given.values() if value.startswith(f"{folder}/")):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
     shown = run("config", settings=given)
     assert shown.returncode == 0, shown.stderr
     assert "Warning" not in shown.stderr

@@ -1,5 +1,6 @@
 """deploy/kubernetes, as far as it can be judged without a cluster."""
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -8,26 +9,20 @@ from typing import Any
 import kubernetes_validate
 import pytest
 import yaml
-from tests.deploy import manifests
+from tests.deploy import kustomize, manifests
 from tests.deploy.deployed_store import DEPLOY
 
 KUBERNETES = DEPLOY / "kubernetes"
 BASE, MONITORING = KUBERNETES / "base", KUBERNETES / "monitoring"
-PRODUCTION = KUBERNETES / "overlays" / "production"
+PRODUCTION, MONITORED = (KUBERNETES / "overlays" / name for name in ("production", "monitored"))
 LABELS = {"app.kubernetes.io/name": "leasehold"}
 # The oldest that is still looked after, and the newest that the schemas know.
 VERSIONS = ("1.33", "1.37")
 
 
-def folder(path: Path) -> dict[str, Any]:
-    """Return the kustomization of a folder."""
-    (kustomization,) = manifests.read(path / "kustomization.yaml")
-    return kustomization
-
-
 def resources(path: Path) -> list[dict[str, Any]]:
     """Return the resources that a folder itself has."""
-    files = [path / name for name in folder(path)["resources"] if name.endswith(".yaml")]
+    files = [path / name for name in kustomize.folder(path)["resources"] if name.endswith(".yaml")]
     return [resource for file in files for resource in manifests.read(file)]
 
 
@@ -37,12 +32,20 @@ def resource(kind: str, path: Path = BASE) -> dict[str, Any]:
     return found
 
 
+def built(kind: str, name: str, path: Path = PRODUCTION) -> dict[str, Any]:
+    """Return a resource as an overlay has it."""
+    (found,) = [
+        it for it in kustomize.build(path) if (it["kind"], it["metadata"]["name"]) == (kind, name)
+    ]
+    return found
+
+
 def settings(*folders: Path) -> dict[str, str]:
     """Return the settings of a ConfigMap that later folders add to."""
     return dict(
         literal.split("=", 1)
         for path in folders
-        for generator in folder(path).get("configMapGenerator", [])
+        for generator in kustomize.folder(path).get("configMapGenerator", [])
         for literal in generator["literals"]
     )
 
@@ -56,14 +59,16 @@ POD = DEPLOYMENT["template"]["spec"]
 @pytest.mark.parametrize("path", [BASE, PRODUCTION], ids=lambda path: path.name)
 def test_manifests_have_the_form_that_kubernetes_takes(path: Path, version: str) -> None:
     """Every field exists and holds what it may; misspelt ones are refused."""
-    for each in resources(path):
+    for each in [*resources(path), *kustomize.build(path)]:
         kubernetes_validate.validate(each, version, strict=True)
 
 
-@pytest.mark.parametrize("path", [BASE, MONITORING, PRODUCTION], ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path", [BASE, MONITORING, PRODUCTION, MONITORED], ids=lambda path: path.name
+)
 def test_kustomizations_take_in_every_file_that_is_there(path: Path) -> None:
     """Each resource, patch and component exists, and no file lies about unused."""
-    found = folder(path)
+    found = kustomize.folder(path)
     patches = [patch["path"] for patch in found.get("patches", [])]
     named = [*found["resources"], *found.get("components", []), *patches]
 
@@ -77,22 +82,34 @@ def test_overlay_is_built_by_kustomize_into_manifests_that_kubernetes_takes() ->
     kubectl = shutil.which("kubectl")
     if not kubectl:
         pytest.skip("no kubectl on this machine")
-    built = subprocess.run(
-        [kubectl, "kustomize", PRODUCTION], check=True, capture_output=True, text=True, timeout=60
+    done = subprocess.run(
+        [kubectl, "kustomize", MONITORED], check=True, capture_output=True, text=True, timeout=60
     )
-    found = list(yaml.safe_load_all(built.stdout))
+    found = list(yaml.safe_load_all(done.stdout))
     of_operator = ("ServiceMonitor", "PrometheusRule")
     for each in found:
         if each["kind"] not in of_operator:
             kubernetes_validate.validate(each, VERSIONS[-1], strict=True)
 
-    by_name = {(it["kind"], it["metadata"]["name"].split("-")[0]): it for it in found}
-    (container,) = by_name["Deployment", "leasehold"]["spec"]["template"]["spec"]["containers"]
+    ours = {it["metadata"]["name"] + it["kind"]: it for it in kustomize.build(MONITORED)}
+    for each in (it for it in found if "spec" in it and it["kind"] != "PrometheusRule"):
+        assert plain(each) == plain(ours[each["metadata"]["name"] + each["kind"]])
+    (deployment,) = [it for it in found if it["kind"] == "Deployment"]
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
     probes = ("startupProbe", "livenessProbe", "readinessProbe")
     assert {container[probe]["httpGet"]["scheme"] for probe in probes} == {"HTTPS"}
     assert {container[probe]["httpGet"]["port"] for probe in probes} == {"ops"}
-    assert {mount["name"] for mount in container["volumeMounts"]} == {"store", "tls", "partners"}
+    assert len(container["volumeMounts"]) == len(
+        built("Deployment", "leasehold")["spec"]["template"]["spec"]["volumes"]
+    )
     assert {it["kind"] for it in found} >= set(of_operator)
+
+
+def plain(manifest: dict[str, Any]) -> list[str]:
+    """Return the lines of a manifest without what kustomize puts in: order, suffixes, the image."""
+    text = yaml.safe_dump(manifest["spec"]).replace("example.com/leasehold:0.1.1", "leasehold")
+    text = re.sub(r"(name: leasehold(-store)?)-\w{10}$", r"\1", text, flags=re.MULTILINE)
+    return sorted(line.replace("- ", "  ") for line in text.splitlines())
 
 
 def test_production_settings_are_taken_by_the_service(tmp_path: Path) -> None:
@@ -102,11 +119,8 @@ def test_production_settings_are_taken_by_the_service(tmp_path: Path) -> None:
 
     assert "LEASEHOLD_ALLOW_PLAINTEXT" not in wanted
     assert wanted["LEASEHOLD_INVENTORY"] == "strict"
-    mounts = [
-        mount["mountPath"]
-        for patch in manifests.read(PRODUCTION / "certificates.yaml")
-        for mount in patch["spec"]["template"]["spec"]["containers"][0]["volumeMounts"]
-    ]
+    pod = built("Deployment", "leasehold")["spec"]["template"]["spec"]
+    mounts = [mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]]
     files = [value for value in wanted.values() if value.startswith("/run/")]
     assert [it for it in files if not it.startswith(tuple(mounts))] == []
 
@@ -154,7 +168,8 @@ def test_everything_selects_the_pods() -> None:
     assert DEPLOYMENT["template"]["metadata"]["labels"] == LABELS
     assert DEPLOYMENT["selector"] == {"matchLabels": LABELS}
     assert resource("Service")["spec"]["selector"] == LABELS
-    assert resource("Service", PRODUCTION)["spec"]["selector"] == LABELS
+    services = [it for it in resources(PRODUCTION) if it["kind"] == "Service"]
+    assert [it["spec"]["selector"] for it in services] == [LABELS, LABELS]
     assert resource("PodDisruptionBudget")["spec"]["selector"] == {"matchLabels": LABELS}
     assert resource("NetworkPolicy")["spec"]["podSelector"] == {"matchLabels": LABELS}
     spread = POD["topologySpreadConstraints"]
@@ -185,3 +200,86 @@ def test_prometheus_operator_gets_the_rules_of_prometheus() -> None:
         for group in document["groups"]
     ]
     assert resource("PrometheusRule", MONITORING)["spec"]["groups"] == wanted
+
+
+def test_secrets_are_made_in_the_namespace_of_the_pods_that_mount_them() -> None:
+    """The namespace comes first, then each Secret and ConfigMap that a pod mounts, in it."""
+    text = (PRODUCTION / "kustomization.yaml").read_text()
+    steps = re.findall(r"^#   kubectl (.*)$", text, re.MULTILINE)
+    namespace = kustomize.folder(PRODUCTION)["namespace"]
+    made = [
+        re.fullmatch(
+            rf"--namespace {namespace} create (?:\w+ )*?([\w-]+) (--from-\S+|--cert\S+).*", it
+        )
+        for it in steps[1:-1]
+    ]
+
+    assert steps[0].startswith("apply --filename ")
+    assert (DEPLOY.parent / steps[0].split()[-1]).read_text().count(f"name: {namespace}") == 1
+    assert steps[-1].startswith("apply --kustomize ")
+    assert {it[1] for it in made if it} == mounted(
+        built("Deployment", "leasehold")["spec"]["template"]["spec"],
+        built("CronJob", "leasehold-feed")["spec"]["jobTemplate"]["spec"]["template"]["spec"],
+    )
+    assert {it["metadata"].get("namespace", namespace) for it in kustomize.build(MONITORED)} == {
+        namespace
+    }
+
+
+def test_documents_make_and_change_secrets_in_their_namespace() -> None:
+    """No line of a document or manifest leaves it to the reader's context where a Secret goes."""
+    texts = [*DEPLOY.rglob("*.yaml"), *(DEPLOY.parent / "docs").glob("*.md")]
+    lines = [line for file in texts for line in file.read_text().splitlines()]
+    making = [line for line in lines if re.search(r"kubectl.* create (secret|configmap|job)", line)]
+
+    assert len(making) > 4
+    assert [line for line in making if "kubectl --namespace leasehold create" not in line] == []
+
+
+def mounted(*pods: dict[str, Any]) -> set[str]:
+    """Return the Secrets and ConfigMaps that are mounted into pods."""
+    volumes = [volume for pod in pods for volume in pod["volumes"]]
+    secrets = {volume["secret"]["secretName"] for volume in volumes if "secret" in volume}
+    return secrets | {volume["configMap"]["name"] for volume in volumes if "configMap" in volume}
+
+
+def test_overlay_without_monitoring_needs_no_prometheus_operator() -> None:
+    """Production is made of what every cluster knows; the monitored overlay adds the rest."""
+    plain, monitored = (
+        {(it["kind"], it["metadata"]["name"]) for it in kustomize.build(path)}
+        for path in (PRODUCTION, MONITORED)
+    )
+
+    assert monitored - plain == {("ServiceMonitor", "leasehold"), ("PrometheusRule", "leasehold")}
+    (endpoint,) = built("ServiceMonitor", "leasehold", MONITORED)["spec"]["endpoints"]
+    assert (endpoint["port"], endpoint["scheme"]) == ("ops", "https")
+
+
+def test_names_are_resolved_by_whichever_server_the_cluster_has() -> None:
+    """Each policy of ours lets port 53 out, and OpenShift's, to any address and label."""
+    for name in ("leasehold", "leasehold-feed"):
+        rules = built("NetworkPolicy", name)["spec"]["egress"]
+        (names,) = [it for it in rules if {"port": 53, "protocol": "UDP"} in it["ports"]]
+        assert set(names) == {"ports"}
+        assert {it["port"] for it in names["ports"]} == {53, 5353}
+        assert {it["protocol"] for it in names["ports"]} == {"UDP", "TCP"}
+
+
+def test_operators_are_let_in_by_label_and_by_no_other_policy() -> None:
+    """The listener has a Service of its own, and its port is open to labelled pods alone."""
+    pod = built("Deployment", "leasehold")["spec"]["template"]["spec"]
+    ports = {it["name"]: it["containerPort"] for it in pod["containers"][0]["ports"]}
+    listen = settings(BASE, PRODUCTION)["LEASEHOLD_OPERATOR_LISTEN"]
+    assert listen == f"0.0.0.0:{ports['operators']}"
+    (port,) = built("Service", "leasehold-operators")["spec"]["ports"]
+    assert (port["port"], port["targetPort"]) == (ports["operators"], "operators")
+
+    letting_in = [
+        rule
+        for it in kustomize.build(PRODUCTION)
+        if it["kind"] == "NetworkPolicy"
+        for rule in it["spec"].get("ingress", [])
+        if {"operators", ports["operators"]} & {each["port"] for each in rule["ports"]}
+    ]
+    only = {"podSelector": {"matchLabels": {"leasehold-operator": "true"}}}
+    assert [rule["from"] for rule in letting_in] == [[only]]
