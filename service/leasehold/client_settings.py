@@ -5,6 +5,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from leasehold.options import PREFIX, allow, file
 
+TIME_ZONE = f"{PREFIX}TZ"
+"""The variable that names the time zone in which commands show times."""
+
 
 class ClientSettings(BaseSettings):
     """What a command calls with, whichever listener it calls."""

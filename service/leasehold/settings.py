@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_va
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from leasehold import options
-from leasehold.client_settings import ClientSettings
+from leasehold.client_settings import TIME_ZONE, ClientSettings
 from leasehold.model import checks, store_url
 from leasehold.model.address import LAST_PORT
 from leasehold.model.finding import FINDING_NAMES
@@ -248,7 +248,7 @@ def unknown_names(environment: Mapping[str, str]) -> Iterator[tuple[str, str | N
 
 def known_names() -> list[str]:
     """Return every variable that means something, to a service or to a command."""
-    return [*variables(Settings).values(), *variables(ClientSettings).values()]
+    return [*variables(Settings).values(), *variables(ClientSettings).values(), TIME_ZONE]
 
 
 def shown(settings: Settings) -> dict[str, str]:

@@ -26,7 +26,8 @@ Ask = Callable[..., str]
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """One service for all the commands."""
-    with serving("--embedded", EMBEDDED_DIR=str(tmp_path_factory.mktemp("store"))) as service:
+    folder = str(tmp_path_factory.mktemp("store"))
+    with serving("--embedded", EMBEDDED_DIR=folder, FEED_MAX_EVENTS="100") as service:
         yield service
 
 
@@ -121,11 +122,11 @@ def commands(group: TyperGroup, *names: str) -> Iterator[tuple[tuple[str, ...], 
     """Yield every command by its words."""
     context: Any = None
     for name in group.list_commands(context):
-        _, found, _ = group.resolve_command(context, [name])
+        found: Any = group.get_command(context, name)
         if isinstance(found, TyperGroup):
             yield from commands(found, *names, name)
         else:
-            yield (*names, name), found
+            yield (*names, name), found.make_context(name, [], resilient_parsing=True).command
 
 
 def test_every_command_has_an_option_for_json() -> None:
@@ -175,3 +176,54 @@ def test_a_terminal_shows_tables_in_which_ids_are_whole(service: Service) -> Non
     seen = on_a_terminal("lease", "list", "--merchant", "salon-1", *at, columns=80)
     assert re.search(rf"│ {ID} +│ held +│", seen)
     assert max(map(len, seen.splitlines())) <= 80
+
+
+SHOW_TIMES = {
+    *("hold", "book", "cancel", "bookings", "slot inspect", "feed tail", "inventory show"),
+    *("lease get", "lease list", "lease release", "lease extend"),
+}
+
+
+def test_times_are_shown_in_the_zone_of_the_reader(
+    ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """UTC, or the zone of --tz or LEASEHOLD_TZ with its offset; JSON has UTC in any case."""
+    with_zone = {
+        " ".join(words)
+        for words, command in commands(get_group(app))
+        if any("--tz" in parameter.opts for parameter in command.params)
+    }
+    assert with_zone == SHOW_TIMES
+    there = f"{in_a_hundred_days()} 15:30:00+05:30 for 30m"
+    assert f"slot\t{there}\n" in ask(f"hold {slot('eve')} --for 5m --tz Asia/Kolkata")
+    monkeypatch.setenv("LEASEHOLD_TZ", "Asia/Kolkata")
+    (line,) = [line for line in ask("lease list --merchant salon-1").splitlines() if "eve" in line]
+    lease_id, place, _, until, left = line.split("\t")
+    assert place.startswith(there)
+    assert re.fullmatch(r"[0-9-]{10} [0-9:]{8}\+05:30", until)
+    assert re.fullmatch("[34]m([0-9]{2}s)? left", left)
+    assert re.search(r"^created\t.{19}\+05:30$", ask(f"lease get {lease_id}"), re.MULTILINE)
+    assert ask("feed tail --merchant salon-1 --no-follow").count(there) >= 1
+    assert until in ask(f"slot inspect {slot('eve')}")
+    assert "UTC" in ask(f"lease get {lease_id} --tz UTC")
+    shown = json.loads(ask(f"lease get {lease_id} --json"))
+    assert shown["slot"]["start_time"] == f"{in_a_hundred_days()}T10:00:00Z"
+
+
+@pytest.mark.parametrize("zone", ["Mars/Olympus", "Europe", "../../etc/passwd", "/etc/passwd"])
+def test_a_time_zone_that_is_unknown_is_a_fault(zone: str) -> None:
+    """The option or the variable is named, with an example, before any call."""
+    line = ["lease", "get", "salon-1.0"]
+    by_option = CliRunner().invoke(app, [*line, "--tz", zone])
+    by_variable = CliRunner().invoke(app, line, env={"LEASEHOLD_TZ": zone})
+    fault = f"{zone!r} is not a time zone of this machine; write UTC or a name like Europe/Berlin"
+    for done in (by_option, by_variable):
+        assert (done.exit_code, done.stdout) == (2, "")
+        assert fault in " ".join(done.stderr.split())
+        assert "--tz" in done.stderr
+
+
+def test_the_variable_of_the_time_zone_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """LEASEHOLD_TZ is no misspelt setting."""
+    monkeypatch.setenv("LEASEHOLD_TZ", "Europe/Berlin")
+    assert "LEASEHOLD_TZ" not in CliRunner().invoke(app, ["config"]).stderr

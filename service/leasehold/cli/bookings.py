@@ -1,5 +1,6 @@
 """``leasehold check``, ``book``, ``cancel`` and ``bookings``."""
 
+from datetime import tzinfo
 from typing import Annotated
 
 import typer
@@ -57,6 +58,7 @@ def book(
     ] = "",
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
+    zone: options.Zone = options.DEFAULT_ZONE,
     address: options.Address = options.DEFAULT_ADDRESS,
 ) -> None:
     """Book a slot, by a lease or directly: CreateBooking.
@@ -69,13 +71,14 @@ def book(
         address,
         lambda client: client.create_booking(slot, person, lease_id=lease, token=token),
     )
-    _print_booking("Booked", granted(answer, "Not booked"), as_json=as_json, quiet=quiet)
+    _print_booking("Booked", granted(answer, "Not booked"), zone, as_json=as_json, quiet=quiet)
 
 
 def cancel(
     booking: Annotated[str, typer.Option(help="Booking id.")],
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
+    zone: options.Zone = options.DEFAULT_ZONE,
     address: options.Address = options.DEFAULT_ADDRESS,
 ) -> None:
     """Cancel a booking: UpdateBooking.
@@ -83,13 +86,16 @@ def cancel(
     Exit code 0: cancelled; 1: refused; 2: the request is at fault; 3: no answer.
     """
     answer = ask_partners(address, lambda client: client.cancel_booking(booking))
-    _print_booking("Cancelled", granted(answer, "Not cancelled"), as_json=as_json, quiet=quiet)
+    _print_booking(
+        "Cancelled", granted(answer, "Not cancelled"), zone, as_json=as_json, quiet=quiet
+    )
 
 
 def bookings(
     user: User,
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
+    zone: options.Zone = options.DEFAULT_ZONE,
     address: options.Address = options.DEFAULT_ADDRESS,
 ) -> None:
     """List a user's future bookings that stand, the soonest 1,000: ListBookings.
@@ -97,15 +103,15 @@ def bookings(
     Exit code 0: there is an answer; 2: the user is unknown; 3: no answer.
     """
     found = ask_partners(address, lambda client: client.list_bookings(user))
-    sheet = Sheet(("booking", "slot"), "state")
+    sheet = Sheet(("booking", "slot"), "state", zone=zone)
     for each in found:
-        sheet.add_row((each.booking_id, show_place(each.slot)), each.status.name)
+        sheet.add_row((each.booking_id, show_place(each.slot, zone)), each.status.name)
     ids, shown = [each.booking_id for each in found], [booking_json(each) for each in found]
     show_answer(sheet, shown, ids, as_json=as_json, quiet=quiet)
 
 
-def _print_booking(title: str, booked: Booked, *, as_json: bool, quiet: bool) -> None:
-    sheet = details(title)
+def _print_booking(title: str, booked: Booked, zone: tzinfo, *, as_json: bool, quiet: bool) -> None:
+    sheet = details(title, zone)
     sheet.add_row("booking", booked.booking_id)
     add_slot(sheet, booked.slot)
     sheet.add_row("state", booked.status.name)

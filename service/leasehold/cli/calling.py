@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import TypeVar
 
 from leasehold.cli.console import REFUSED, UNAVAILABLE, UNUSABLE, fail, load_client_settings
@@ -79,23 +79,23 @@ def add_slot(sheet: Sheet, slot: Slot) -> None:
     """Show a slot among names and values."""
     sheet.add_row("merchant", slot.merchant_id)
     sheet.add_row("service", slot.service_id)
-    sheet.add_row("slot", show_slot_time(slot))
+    sheet.add_row("slot", show_slot_time(slot, sheet.zone))
     resources = [("staff", slot.staff_id), ("room", slot.room_id), ("party", slot.party_size)]
     for label, value in resources:
         if value:
             sheet.add_row(label, str(value))
 
 
-def show_slot_time(slot: Slot) -> str:
+def show_slot_time(slot: Slot, zone: tzinfo) -> str:
     """Show when a slot is, for people."""
     start = datetime.fromtimestamp(slot.start_s, UTC)
-    return f"{show_time(start)} for {show_duration(timedelta(seconds=slot.duration_s))}"
+    return f"{show_time(start, zone)} for {show_duration(timedelta(seconds=slot.duration_s))}"
 
 
-def show_place(slot: Slot, spot: int | None = None) -> str:
+def show_place(slot: Slot, zone: tzinfo, spot: int | None = None) -> str:
     """Show a slot, or one spot of it, in a line for people; the ids beside it name the merchant."""
     named = [("service", slot.service_id), ("staff", slot.staff_id), ("room", slot.room_id)]
     party = [f"party {slot.party_size}"] if slot.party_size else []
     shown = [f"{name} {value}" for name, value in named if value]
     number = [f"spot {spot}"] if spot else []
-    return ", ".join([show_slot_time(slot), *shown, *party, *number])
+    return ", ".join([show_slot_time(slot, zone), *shown, *party, *number])

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from datetime import tzinfo
 from typing import Annotated
 
 import typer
@@ -14,19 +15,7 @@ from leasehold.client import Event, NoAnswerError, Operators
 
 _POLL_INTERVAL_S = 1
 
-feed = typer.Typer(
-    name="feed",
-    help="What happens with a merchant's slots. Calls the operators' listener.",
-    no_args_is_help=True,
-)
 
-
-@feed.callback()
-def _feed() -> None:
-    """Keep `tail` a command of its own, although it is the only one."""
-
-
-@feed.command()
 def tail(
     merchant: options.Merchant,
     after: Annotated[
@@ -39,6 +28,7 @@ def tail(
         bool,
         typer.Option("--json", help="Print one JSON object a line, as the API has it."),
     ] = False,
+    zone: options.Zone = options.DEFAULT_ZONE,
     address: options.OperatorAddress = options.DEFAULT_OPERATOR_ADDRESS,
 ) -> None:
     """Print a merchant's events as they come, one a line: ListEvents.
@@ -52,7 +42,7 @@ def tail(
             if as_json:
                 print_json(event.json(), indent=None)
             else:
-                write(_line(event))
+                write(_line(event, zone))
 
     try:
         ask_operators(address, show)
@@ -88,16 +78,16 @@ async def _events(
             await asyncio.sleep(_POLL_INTERVAL_S)
 
 
-def _line(event: Event) -> str:
+def _line(event: Event, zone: tzinfo) -> str:
     """Show an event for people."""
     names = " -> ".join(filter(None, (event.lease_id, event.booking_id)))
     kind = event.kind.replace("_", " ")
-    place = show_place(event.spot.slot, event.spot.number)
-    parts = [f"{show_time(event.at)}  {kind:<16} {names}", place]
+    place = show_place(event.spot.slot, zone, event.spot.number)
+    parts = [f"{show_time(event.at, zone)}  {kind:<16} {names}", place]
     if event.old_spot:
-        parts.append(f"was {show_place(event.old_spot.slot, event.old_spot.number)}")
+        parts.append(f"was {show_place(event.old_spot.slot, zone, event.old_spot.number)}")
     if event.expires_at:
-        parts.append(f"until {show_time(event.expires_at)}")
+        parts.append(f"until {show_time(event.expires_at, zone)}")
     if event.reason:
         parts.append(f"reason: {event.reason}")
     return ", ".join(parts)

@@ -1,6 +1,6 @@
 """``leasehold hold``."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Annotated
 
 import typer
@@ -31,6 +31,7 @@ def hold(
     ] = "",
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
+    zone: options.Zone = options.DEFAULT_ZONE,
     address: options.Address = options.DEFAULT_ADDRESS,
 ) -> None:
     """Hold a slot, as a partner's client does: CreateLease.
@@ -43,16 +44,18 @@ def hold(
         address, lambda client: client.create_lease(slot, wanted_until, reference=reference)
     )
     held = granted(answer, "Not held")
-    sheet = details("Held")
+    sheet = details("Held", zone)
     sheet.add_row("lease", held.lease_id)
     add_slot(sheet, slot)
-    sheet.add_row("held until", show_time(held.expires_at) + _compared(held, wanted_until))
+    sheet.add_row(
+        "held until", show_time(held.expires_at, zone) + _compared(held, wanted_until, zone)
+    )
     sheet.add_row("reference", held.reference)
     show_answer(sheet, lease_json(held, slot), [held.lease_id], as_json=as_json, quiet=quiet)
 
 
-def _compared(held: Held, wanted_until: datetime) -> str:
+def _compared(held: Held, wanted_until: datetime, zone: tzinfo) -> str:
     # The store keeps milliseconds, so anything nearer is the expiry asked for.
     if abs(held.expires_at - wanted_until) <= timedelta(milliseconds=1):
         return ""
-    return f" (asked for: {show_time(wanted_until)})"
+    return f" (asked for: {show_time(wanted_until, zone)})"

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -32,15 +32,7 @@ from leasehold.store.redis_inventory import RedisInventory
 Answer = TypeVar("Answer")
 _MOST_LINES = 20
 
-inventory = typer.Typer(
-    name="inventory",
-    help="Which slots there are: load availability feeds, look at them, drop them."
-    " Works on the store of LEASEHOLD_REDIS_URL, or else on this machine's embedded one.",
-    no_args_is_help=True,
-)
 
-
-@inventory.command()
 def load(
     files: Annotated[
         list[Path],
@@ -82,11 +74,11 @@ def load(
         raise typer.Exit(REFUSED)
 
 
-@inventory.command()
 def show(
     merchant: Annotated[str, typer.Argument(help="One merchant.")] = "",
     day: Annotated[str, typer.Argument(help="One UTC day, like 2027-03-01.")] = "",
     as_json: options.AsRecords = False,
+    zone: options.Zone = options.DEFAULT_ZONE,
 ) -> None:
     """Show who has an inventory, a merchant's days, or a day's slots and who is on them.
 
@@ -96,8 +88,8 @@ def show(
 
     async def read(store: RedisInventory) -> Sheet:
         if not merchant:
-            return await _merchants(store)
-        return await (_slots(store, merchant, day) if day else _days(store, merchant))
+            return await _merchants(store, zone)
+        return await (_slots(store, merchant, day, zone) if day else _days(store, merchant, zone))
 
     sheet = _with_store(settings, read)
     if as_json:
@@ -106,7 +98,6 @@ def show(
         sheet.show()
 
 
-@inventory.command()
 def drop(
     merchants: Annotated[list[str] | None, typer.Argument(help="Merchants.")] = None,
     everybody: Annotated[bool, typer.Option("--all", help="Every merchant.")] = False,
@@ -258,8 +249,8 @@ def _print_loaded(staged: Staged, committed: Committed, *, as_json: bool) -> Non
     return sheet.show()
 
 
-async def _merchants(store: RedisInventory) -> Sheet:
-    sheet = Sheet("merchant", "services", "days", "from", "to", "newest feed")
+async def _merchants(store: RedisInventory, zone: tzinfo) -> Sheet:
+    sheet = Sheet("merchant", "services", "days", "from", "to", "newest feed", zone=zone)
     for name in sorted({name async for name in store.merchants()}):
         found = await store.describe(name)
         if found and found.generated_at_ms:
@@ -269,11 +260,11 @@ async def _merchants(store: RedisInventory) -> Sheet:
     return sheet
 
 
-async def _days(store: RedisInventory, merchant: str) -> Sheet:
+async def _days(store: RedisInventory, merchant: str, zone: tzinfo) -> Sheet:
     found = await store.describe(merchant)
     if not found:
         fail(f"{merchant} has no inventory.", REFUSED)
-    sheet = Sheet("day", "slots", "spots", "held", "booked", "feed")
+    sheet = Sheet("day", "slots", "spots", "held", "booked", "feed", zone=zone)
     for day, generated_at_ms in sorted(found.generated_at_ms.items()):
         slots = await store.slots(merchant, day)
         numbers = (
@@ -286,13 +277,12 @@ async def _days(store: RedisInventory, merchant: str) -> Sheet:
     return sheet
 
 
-async def _slots(store: RedisInventory, merchant: str, day: str) -> Sheet:
+async def _slots(store: RedisInventory, merchant: str, day: str, zone: tzinfo) -> Sheet:
     known = await store.describe(merchant)
     if not known or day not in known.generated_at_ms:
         fail(f"{merchant} has no inventory of {day}.", REFUSED)
-    sheet = Sheet(
-        *("service", "start", "length", "staff", "room", "party", "spots", "held", "booked")
-    )
+    names = ("service", "start", "length", "staff", "room", "party", "spots", "held", "booked")
+    sheet = Sheet(*names, zone=zone)
     for found in await store.slots(merchant, day):
         slot, numbers = found.slot, (found.spots, found.held, found.booked)
         when = _time(slot.start_s * 1000), timedelta(seconds=slot.duration_s)

@@ -1,6 +1,6 @@
 """``leasehold lease``: get, list, release, extend."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Annotated
 
 import typer
@@ -24,19 +24,12 @@ Reason = Annotated[
 _MOST_ROWS = 1000
 Time = Annotated[datetime | None, typer.Option(parser=parse_time, metavar="TIME")]
 
-lease = typer.Typer(
-    name="lease",
-    help="Leases: look at them, list them, give them back, hold them longer."
-    " Calls the operators' listener.",
-    no_args_is_help=True,
-)
 
-
-@lease.command()
 def get(
     lease_id: LeaseId,
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
+    zone: options.Zone = options.DEFAULT_ZONE,
     address: options.OperatorAddress = options.DEFAULT_OPERATOR_ADDRESS,
 ) -> None:
     """Show a lease, what has become of it, and its history: GetLease.
@@ -44,22 +37,21 @@ def get(
     Exit code 0: shown; 2: unknown, or at fault; 3: no answer.
     """
     found = ask_operators(address, lambda operators: operators.get_lease(lease_id))
-    sheet = details("Lease")
+    sheet = details("Lease", zone)
     sheet.add_row("lease", found.lease_id)
     add_slot(sheet, found.slot)
     sheet.add_row("spot", str(found.spot))
     sheet.add_row("state", found.state)
-    sheet.add_row("granted until", show_time(found.expires_at))
+    sheet.add_row("granted until", found.expires_at)
     sheet.add_row("remaining", show_remaining(found.remaining))
     if found.booking_id:
         sheet.add_row("booking", found.booking_id)
     sheet.add_row("reference", found.reference)
     for event in found.history:
-        sheet.add_row(event.kind, _show_event(event))
+        sheet.add_row(event.kind, _show_event(event, zone))
     show_answer(sheet, found.json(), [found.lease_id], as_json=as_json, quiet=quiet)
 
 
-@lease.command("list")
 def list_leases(
     merchant: options.Merchant,
     service: Annotated[str, typer.Option(help="Only this service.")] = "",
@@ -76,6 +68,7 @@ def list_leases(
     ] = None,
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
+    zone: options.Zone = options.DEFAULT_ZONE,
     address: options.OperatorAddress = options.DEFAULT_OPERATOR_ADDRESS,
 ) -> None:
     """List a merchant's leases that are remembered, by when they end: ListLeases.
@@ -98,11 +91,11 @@ def list_leases(
     found = ask_operators(address, ask)
     found.sort(key=lambda each: (each.expires_at, each.lease_id))
     shown = found[:_MOST_ROWS] if on_terminal() else found
-    sheet = Sheet(("lease", "slot"), "state", ("until", "left"))
+    sheet = Sheet(("lease", "slot"), "state", ("until", "left"), zone=zone)
     for each in shown:
         left = f"{show_remaining(each.remaining)} left" if each.state is LeaseState.HELD else ""
-        what = each.lease_id, show_place(each.slot, each.spot)
-        sheet.add_row(what, each.state, (show_time(each.expires_at), left))
+        what = each.lease_id, show_place(each.slot, zone, each.spot)
+        sheet.add_row(what, each.state, (each.expires_at, left))
     ids = [each.lease_id for each in found]
     show_answer(sheet, [each.json() for each in found], ids, as_json=as_json, quiet=quiet)
     if not (as_json or quiet):
@@ -110,12 +103,12 @@ def list_leases(
         remark(f"Leases: {len(found)}" + (f"; {more} more with --json" if more else ""))
 
 
-@lease.command()
 def release(
     lease_id: LeaseId,
     reason: Reason,
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
+    zone: options.Zone = options.DEFAULT_ZONE,
     address: options.OperatorAddress = options.DEFAULT_OPERATOR_ADDRESS,
 ) -> None:
     """Give back what a lease holds; it may be repeated: ReleaseLease.
@@ -124,14 +117,13 @@ def release(
     """
     answer = ask_operators(address, lambda operators: operators.release_lease(lease_id, reason))
     done = granted(answer, "Not released")
-    sheet = details("Released")
+    sheet = details("Released", zone)
     sheet.add_row("lease", lease_id)
-    sheet.add_row("since", show_time(done.released_at))
+    sheet.add_row("since", done.released_at)
     sheet.add_row("reason", done.reason)
     show_answer(sheet, done.json(), [lease_id], as_json=as_json, quiet=quiet)
 
 
-@lease.command()
 def extend(
     lease_id: LeaseId,
     reason: Reason,
@@ -143,6 +135,7 @@ def extend(
     ],
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
+    zone: options.Zone = options.DEFAULT_ZONE,
     address: options.OperatorAddress = options.DEFAULT_OPERATOR_ADDRESS,
 ) -> None:
     """Hold a lease until a later time, and never shorter: ExtendLease.
@@ -153,17 +146,17 @@ def extend(
         address, lambda operators: operators.extend_lease(lease_id, until, reason)
     )
     done = granted(answer, "Not extended")
-    sheet = details("Held")
+    sheet = details("Held", zone)
     sheet.add_row("lease", lease_id)
-    sheet.add_row("held until", show_time(done.expires_at))
-    renew_at = show_time(done.renew_at) if done.renew_at else "cannot be extended further"
+    sheet.add_row("held until", done.expires_at)
+    renew_at = done.renew_at or "cannot be extended further"
     sheet.add_row("renew at", renew_at)
-    sheet.add_row("at the latest until", show_time(done.latest_expires_at))
+    sheet.add_row("at the latest until", done.latest_expires_at)
     show_answer(sheet, done.json(), [lease_id], as_json=as_json, quiet=quiet)
 
 
-def _show_event(event: LeaseEvent) -> str:
-    time = show_time(event.at) if event.at else "at a time not written down"
+def _show_event(event: LeaseEvent, zone: tzinfo) -> str:
+    time = show_time(event.at, zone) if event.at else "at a time not written down"
     times = f", the last of {event.count} times" if event.count > 1 else ""
     reason = f": {event.reason}" if event.reason else ""
     return f"{time}{times}{reason}"

@@ -1,12 +1,13 @@
 """Options that several commands have."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Annotated
 
 import typer
 
-from leasehold.cli.values import parse_duration, parse_time
+from leasehold.cli.values import complete_zone, parse_duration, parse_time, parse_zone
 from leasehold.client import Slot, slot_at
+from leasehold.client_settings import TIME_ZONE
 
 Merchant = Annotated[str, typer.Option(help="Merchant id.")]
 Service = Annotated[str, typer.Option(help="Service id.")]
@@ -45,6 +46,18 @@ AsJson = Annotated[
     bool, typer.Option("--json", callback=_one_form, help="Print JSON, as the API has it.")
 ]
 AsRecords = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Zone = Annotated[
+    tzinfo,
+    typer.Option(
+        "--tz",
+        envvar=TIME_ZONE,
+        parser=parse_zone,
+        autocompletion=complete_zone,
+        metavar="ZONE",
+        help="Time zone of the times shown, like Europe/Berlin. JSON has UTC.",
+    ),
+]
+DEFAULT_ZONE = UTC
 Quiet = Annotated[
     bool, typer.Option("--quiet", "-q", callback=_one_form, help="Print the id alone.")
 ]

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
 from rich.table import Column, Table
@@ -30,8 +30,9 @@ class Sheet:
     tabs between its values; no value is cut.
     """
 
-    def __init__(self, *names: Cell, title: str = "") -> None:
+    def __init__(self, *names: Cell, title: str = "", zone: tzinfo = UTC) -> None:
         """``names`` are the columns; without names, each record is a name and its value."""
+        self.zone = zone
         self._names = names
         self._title = title
         self._rows: list[tuple[Cell, ...]] = []
@@ -55,7 +56,10 @@ class Sheet:
         if on_terminal():
             out.print(self._table())
             return
-        lines = ["\t".join(_one_line(value) for value in _values(row)) for row in self._rows]
+        lines = [
+            "\t".join(self._text(value).translate(_ONE_LINE) for value in _values(row))
+            for row in self._rows
+        ]
         if self._title:
             lines.insert(0, self._title)
         if lines:
@@ -69,7 +73,9 @@ class Sheet:
             table.add_column(no_wrap=True)
             table.add_column(overflow="fold")
         for row in self._rows:
-            table.add_row(*("\n".join(filter(None, map(_text, _values((cell,))))) for cell in row))
+            table.add_row(
+                *("\n".join(filter(None, map(self._text, _values((cell,))))) for cell in row)
+            )
         return table
 
     def _column(self, number: int) -> Column:
@@ -77,24 +83,19 @@ class Sheet:
         if not isinstance(name, tuple):
             return Column(str(name))
         # Ids and times are for copying.
-        firsts = [_text(_values((row[number],))[0]) for row in self._rows]
+        firsts = [self._text(_values((row[number],))[0]) for row in self._rows]
         longest = max(map(len, firsts), default=0)
         return Column(", ".join(map(str, name)), min_width=longest, overflow="fold")
+
+    def _text(self, value: Value) -> str:
+        if isinstance(value, datetime):
+            return show_time(value, self.zone)
+        return show_duration(value) if isinstance(value, timedelta) else str(value)
 
 
 def _values(cells: Sequence[Cell]) -> list[Value]:
     """Return the values of cells, one after the other."""
     return [value for cell in cells for value in (cell if isinstance(cell, tuple) else (cell,))]
-
-
-def _text(value: Value) -> str:
-    if isinstance(value, datetime):
-        return show_time(value)
-    return show_duration(value) if isinstance(value, timedelta) else str(value)
-
-
-def _one_line(value: Value) -> str:
-    return _text(value).translate(_ONE_LINE)
 
 
 def _plain(name: str, value: Value) -> tuple[str, str | int]:
@@ -105,9 +106,9 @@ def _plain(name: str, value: Value) -> tuple[str, str | int]:
     return name, value
 
 
-def details(title: str) -> Sheet:
+def details(title: str, zone: tzinfo = UTC) -> Sheet:
     """Return an empty record of names and values."""
-    return Sheet(title=title)
+    return Sheet(title=title, zone=zone)
 
 
 def show_answer(sheet: Sheet, json: Any, ids: Iterable[str], *, as_json: bool, quiet: bool) -> None:

@@ -1,23 +1,11 @@
 """``leasehold slot``: inspect."""
 
-import typer
-
 from leasehold.cli import options
 from leasehold.cli.calling import ask_operators
 from leasehold.cli.sheet import Sheet, remark, show_answer
 from leasehold.cli.times import show_time
 
-slot = typer.Typer(
-    name="slot", help="Slots: who is on them. Calls the operators' listener.", no_args_is_help=True
-)
 
-
-@slot.callback()
-def _slot() -> None:
-    """Keep `inspect` a command of its own, although it is the only one."""
-
-
-@slot.command()
 def inspect(
     merchant: options.Merchant,
     service: options.Service,
@@ -28,6 +16,7 @@ def inspect(
     party_size: options.PartySize = 0,
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
+    zone: options.Zone = options.DEFAULT_ZONE,
     address: options.OperatorAddress = options.DEFAULT_OPERATOR_ADDRESS,
 ) -> None:
     """Show who has each spot of a slot, and until when: InspectSlot.
@@ -36,12 +25,12 @@ def inspect(
     """
     wanted = options.slot_of(merchant, service, start, duration, staff, room, party_size)
     found = ask_operators(address, lambda operators: operators.inspect_slot(wanted))
-    sheet = Sheet("spot", "state", "until", ("lease or booking",))
+    sheet = Sheet("spot", "state", "until", ("lease or booking",), zone=zone)
     for spot in found.spots:
         state = "held" if spot.lease_id else "booked" if spot.booking_id else "free"
-        until = show_time(spot.ends_at) if spot.ends_at else ""
+        until = spot.ends_at or ""
         sheet.add_row(spot.number, state, until, (spot.lease_id or spot.booking_id,))
     ids = [each.lease_id or each.booking_id for each in found.spots]
     show_answer(sheet, found.json(), filter(None, ids), as_json=as_json, quiet=quiet)
     if not (as_json or quiet):
-        remark(f"Spots: {found.spot_count}, at {show_time(found.read_at)}")
+        remark(f"Spots: {found.spot_count}, at {show_time(found.read_at, zone)}")

@@ -1,13 +1,15 @@
 """How commands show times and durations to people."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 
 _HOUR = timedelta(hours=1)
 
 
-def show_time(time: datetime) -> str:
-    """Show a time for people."""
-    return f"{time:%Y-%m-%d %H:%M:%S} UTC"
+def show_time(time: datetime, zone: tzinfo) -> str:
+    """Show a time for people; beyond UTC with its offset, as a command reads it."""
+    if zone is UTC:
+        return f"{time:%Y-%m-%d %H:%M:%S} UTC"
+    return time.astimezone(zone).isoformat(" ", "seconds")
 
 
 def show_duration(length: timedelta) -> str:

@@ -1,7 +1,8 @@
-"""How durations and times are typed on the command line."""
+"""How durations, times and time zones are typed on the command line."""
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
+from zoneinfo import ZoneInfo, available_timezones
 
 import typer
 
@@ -38,3 +39,22 @@ def parse_time(text: str) -> datetime:
     if in_utc.microsecond:
         raise typer.BadParameter(f"{text!r} has a fraction of a second")
     return in_utc
+
+
+def parse_zone(name: object) -> tzinfo:
+    """Read ``UTC``, ``Europe/Berlin`` or another name of a time zone, or a zone itself."""
+    text = str(name)
+    if text == "UTC":
+        return UTC
+    try:
+        return ZoneInfo(text)
+    # No such zone; a text that cannot be a name; a folder of zones, such as Europe.
+    except (KeyError, ValueError, OSError):
+        raise typer.BadParameter(
+            f"{text!r} is not a time zone of this machine; write UTC or a name like Europe/Berlin"
+        ) from None
+
+
+def complete_zone(begin: str) -> list[str]:
+    """Return the time zones whose names begin with a text."""
+    return sorted(name for name in available_timezones() if name.startswith(begin))
