@@ -4,8 +4,9 @@ from dataclasses import replace
 
 from hypothesis import strategies as st
 from tests.events import Place, Playback, read_events
+from tests.model.real_walks import RealWalk
 from tests.model.strict_walks import StrictFakeWalk
-from tests.model.walks import ELSEWHERE, HERE, Draw, FakeWalk, RealWalk, Walk
+from tests.model.walks import ELSEWHERE, HERE, Draw, FakeWalk, Walk
 
 from leasehold.model import ids
 

@@ -2,7 +2,8 @@
 
 from hypothesis import strategies as st
 from tests.backends import full_key, soon
-from tests.model.walks import ELSEWHERE, HERE, SLOTS, Draw, FakeWalk, Key, RealWalk, Walk
+from tests.model.real_walks import RealWalk
+from tests.model.walks import ELSEWHERE, HERE, SLOTS, Draw, FakeWalk, Key, Walk
 from tests.reference_inventory import DAY_MS, ReferenceInventory, day_of
 
 from leasehold.model.ids import decode_id

@@ -5,19 +5,17 @@ import base64
 from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
-from tests.backends import Backend, FakeClock, fake_backend, real_backend, soon
+from tests.backends import Backend, FakeClock, fake_backend, soon
 from tests.model import answers, care
 from tests.model.indexes import DUMP, KEYS, NOBODYS, Indexes, user_of
 from tests.reference_leases import ReferenceLeases
 from tests.reference_store import ReferenceStore
-from tests.servers import RedisServer, poll
 
 from leasehold.model import ids
 from leasehold.model.booking import BookingStatus, CreateBooking, UpdateBooking
@@ -54,7 +52,7 @@ class Walk(RuleBasedStateMachine):
     tolerance_ms = 0
     is_strict = False
     steps: tuple[str, ...] = ("lease", "book", "book_leased", "update", "availability", "get")
-    steps += ("list", "wait", "forget", "rotate")
+    steps += ("list", "wait", "forget", "rotate", "move_together", "no_show")
 
     def __init__(self, opened: AbstractAsyncContextManager[Backend], tally: Tally) -> None:
         super().__init__()
@@ -136,6 +134,20 @@ class Walk(RuleBasedStateMachine):
         self.ask(
             "update_booking", UpdateBooking(named, status, start_s, duration_s, party, service)
         )
+
+    def do_move_together(self, draw: Draw) -> None:
+        """Book two slots for a user, and move the one to the other."""
+        taken, user = [self.slot(name) for name in ("later", "later for two")], draw(USER)
+        for slot, token in zip(taken, ("t-3", "t-4"), strict=True):
+            self.book(slot, token, user, None)
+        made = ids.Reference(HERE, ids.booking_suffix("v2", "t-3"))
+        self.ask("update_booking", UpdateBooking(made, party_size=taken[1].party_size))
+
+    def do_no_show(self, draw: Draw) -> None:
+        """Note that a customer did not come, try to cancel, and take it back."""
+        made = self.booking(draw(NUMBER))
+        for status in (BookingStatus.NO_SHOW, BookingStatus.CANCELED, BookingStatus.CONFIRMED):
+            self.ask("update_booking", UpdateBooking(made, status))
 
     def do_availability(self, draw: Draw) -> None:
         """Count free spots; what CreateLease then answers agrees with the count."""
@@ -390,48 +402,3 @@ class FakeWalk(Walk):
             self.clock.now_ms = ahead[draw(NUMBER) % 4 % len(ahead)]
         self.count("wait")
         self.compare_keys()
-
-
-class RealWalk(Walk):
-    """On a server whose clock goes on: asks when nothing is about to end, waits for what ends."""
-
-    terms = replace(Walk.terms, max_lease_ms=60_000, retention_ms=200, booking_retention_ms=0)
-    asked_in_ms = (-1, 300, 300, 300, 300, 600, 600, 40_000)
-    probe_ms = 200
-    tolerance_ms = 5
-    quiet_ms = 50
-
-    def __init__(self, server: RedisServer, tally: Tally) -> None:
-        super().__init__(real_backend(server), tally)
-
-    def do_wait(self, _draw: Draw) -> None:
-        """Wait until the server has ended something that ends soon."""
-        soon_ms = self.run(self.backend.now_ms()) + 1_500
-        ending = sorted((at, k) for k, (_, at) in self.expected_keys().items() if at < soon_ms)
-        if ending:
-            _, key = ending[0]
-            poll(f"{key} ends", lambda: not self.run(self.backend.redis.exists(key)))
-            self.count("wait")
-            self.compare_keys()
-
-    def settle(self) -> None:
-        """Wait until no instant is near, so that both answers belong to one side of it."""
-        poll("nothing is about to end", self.is_quiet)
-
-    def is_quiet(self) -> bool:
-        """Set the reference's clock, and tell whether nothing ends about now."""
-        now_ms = self.reference.now_ms = self.run(self.backend.now_ms())
-        near = range(now_ms - self.tolerance_ms, now_ms + self.quiet_ms)
-        return not any(at in near for at in self.instants())
-
-    def settle_clocks(self, found: Any, expected: Any) -> None:
-        """The reference wrote a record a little earlier than the server."""
-        written = found.keys() if isinstance(found, dict) else ()
-        for name in {"taken_at_ms", "created_at_ms", "consumed_at_ms"}.intersection(written):
-            late_ms = int(found[name]) - int(expected[name])
-            assert 0 <= late_ms < self.quiet_ms
-            found[name] = expected[name]
-
-    def was_slow(self) -> bool:
-        """Tell whether the quiet time was over before the answer."""
-        return bool(self.run(self.backend.now_ms()) >= self.reference.now_ms + self.quiet_ms)
