@@ -13,6 +13,9 @@ AT_ONCE := -n 5 --dist loadfile --no-loadscope-reorder
 AT ?= 2028-02-28T23:30:00Z
 PROTOS := $(patsubst protos/%,%,$(wildcard protos/ext/*/*/*/*/*.proto protos/leasehold/*/*.proto))
 
+# Where alerts send people; what the alerts have already, unless it is given.
+RUNBOOK_URL ?= $(shell sed -nE 's/.*runbook_url: ([^#]*)#.*/\1/p' deploy/prometheus/alerts.yml | head -n 1)
+
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -78,7 +81,11 @@ proto: $(VENV)/.dev ## make service/leasehold/generated from protos/
 		$(addprefix leasehold/generated/,$(PROTOS))
 
 .PHONY: rules
-rules: ## make the Prometheus operator's rules from deploy/prometheus
+rules: ## make the operator's rules: make rules RUNBOOK_URL=https://example.com/leasehold/docs/runbook.md
+	for file in alerts alerts_test; do \
+	  sed 's|runbook_url: [^#]*#|runbook_url: $(RUNBOOK_URL)#|' deploy/prometheus/$$file.yml >deploy/prometheus/$$file.new && \
+	  mv deploy/prometheus/$$file.new deploy/prometheus/$$file.yml; \
+	done
 	{ printf '# Made by `make rules` from deploy/prometheus.\napiVersion: monitoring.coreos.com/v1\n'; \
 	  printf 'kind: PrometheusRule\nmetadata:\n  name: leasehold\nspec:\n  groups:\n'; \
 	  grep -hv '^groups:' deploy/prometheus/rules.yml deploy/prometheus/alerts.yml | sed 's/^./  &/'; \

@@ -283,3 +283,22 @@ def test_operators_are_let_in_by_label_and_by_no_other_policy() -> None:
     ]
     only = {"podSelector": {"matchLabels": {"leasehold-operator": "true"}}}
     assert [rule["from"] for rule in letting_in] == [[only]]
+
+
+def test_alerts_lead_to_the_runbook_by_one_setting(tmp_path: Path) -> None:
+    """Every alert has an absolute address; `make rules` puts in another, and keeps it."""
+    shutil.copytree(DEPLOY, tmp_path / "deploy", ignore=shutil.ignore_patterns("secrets"))
+    shutil.copy(DEPLOY.parent / "Makefile", tmp_path)
+    files = ("prometheus/alerts.yml", "kubernetes/monitoring/prometheusrule.yaml")
+
+    def addresses() -> set[str]:
+        texts = [(tmp_path / "deploy" / name).read_text() for name in files]
+        found = [re.findall(r"runbook_url: (.*)#\w+\n", text) for text in texts]
+        assert len(found[0]) == len(found[1]) == texts[0].count("- alert: ")
+        return set(found[0] + found[1])
+
+    (given,) = addresses()
+    assert given.startswith("https://")
+    for words in (["RUNBOOK_URL=https://here.example/runbook"], []):
+        subprocess.run(["make", "rules", *words], cwd=tmp_path, check=True, capture_output=True)
+        assert addresses() == {"https://here.example/runbook"}

@@ -159,7 +159,7 @@ def test_every_alert_has_a_case_and_says_what_to_do() -> None:
         name = block.split("\n", 1)[0]
         assert re.search(r"\n +for: \d+[mh]\n +labels: \{severity: (critical|warning)\}\n", block)
         assert re.search(r"\n +summary: \".+\"\n", block)
-        assert f"runbook_url: docs/runbook.md#{name.lower()}\n" in block
+        assert f"/docs/runbook.md#{name.lower()}\n" in block
 
 
 RUNBOOK = ROOT / "docs" / "runbook.md"
