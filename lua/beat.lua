@@ -23,6 +23,7 @@
 
 --@include now_ms
 --@include format_ms
+--@include read_record
 
 local marker_key = KEYS[1]
 local process = ARGV[1]
@@ -46,12 +47,12 @@ local function parse_beat(text)
   return tonumber(number), made_by, tonumber(made_at)
 end
 
-local marker = redis.call('HMGET', marker_key, 'id', 'beat', 'made_at_ms', 'lost_at_ms', 'back_at_ms', 'back_by_ms')
+local marker = read_record(marker_key, 'id', 'beat', 'made_at_ms', 'lost_at_ms', 'back_at_ms', 'back_by_ms')
 local id, made_at_ms, lost_at_ms = marker[1], tonumber(marker[3] or 0), tonumber(marker[4] or 0)
 local back_at_ms, back_by_ms = tonumber(marker[5] or 0), tonumber(marker[6] or 0)
 local last_beat = tonumber(marker[2] or 0)
 local beat = last_beat + 1
-local beats = redis.call('HMGET', marker_key, beat_field(known_beat), beat_field(last_beat))
+local beats = read_record(marker_key, beat_field(known_beat), beat_field(last_beat))
 local kept_number, kept_process = parse_beat(beats[1])
 local _, _, last_at_ms = parse_beat(beats[2])
 -- A field that was needed again since then has a larger number.

@@ -25,6 +25,7 @@
 --@include each_line
 --@include read_fields
 --@include require_rights
+--@include read_record
 --@include write_fields
 
 local inventory_key = KEYS[1]
@@ -41,7 +42,7 @@ local complete_ms = tonumber(ARGV[7])
 local now = now_ms()
 
 local inventory_remaining_ms = redis.call('PTTL', inventory_key)
-local known_from, left_out_ms = unpack(redis.call('HMGET', inventory_key, 'day:' .. day, 'left_out'))
+local known_from, left_out_ms = unpack(read_record(inventory_key, 'day:' .. day, 'left_out'))
 local newest_ms = math.max(tonumber((known_from or '0'):match('^%d+')), tonumber(left_out_ms or '0'))
 -- Of a merchant without a key it is not written anywhere that a complete feed leaves the merchant out.
 if inventory_remaining_ms == -2 then

@@ -8,11 +8,12 @@
 --   begun             slots of this merchant may be taken out by drop_spots
 -- Keeps: a feed on its way in adds no slot from now on; one that is loaded afterwards ends the drop.
 -- Cost: constant: one read and three writes.
--- Rights: EXISTS HSET inventory; HLEN HSETNX PEXPIRE stage.
+-- Rights: HMGET EXISTS HSET inventory; HLEN HSETNX PEXPIRE stage.
 -- Promises: nothing.
 -- Repeatable: yes. It says the same again, and what is counted so far stays.
 
 --@include require_rights
+--@include read_record
 
 local inventory_key = KEYS[1]
 local stage_key = KEYS[2]
@@ -20,6 +21,7 @@ local drop_id = ARGV[1]
 local repeat_ms = ARGV[2]
 
 redis.call('HLEN', stage_key)
+read_record(inventory_key, 'dropping')
 if redis.call('EXISTS', inventory_key) == 0 then
   return {'merchant_unknown'}
 end

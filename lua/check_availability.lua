@@ -14,7 +14,7 @@
 -- Keeps: the count agrees with what create_lease would answer at this instant.
 -- Cost: one MGET of as many keys as the slot has spots, after two reads where the inventory is strict; none of a slot
 -- that is known to be full. lua/README.md has the numbers.
--- Rights: TIME; EXISTS HEXISTS inventory; HGET spots; EXISTS full; MGET slot.
+-- Rights: TIME; HMGET EXISTS inventory; HGET spots; EXISTS full; MGET slot.
 -- Promises: nothing.
 -- Repeatable: yes. It writes nothing.
 

@@ -39,7 +39,7 @@
 -- Keeps: a spot has one owner; a lease becomes at most one booking; a token makes at most one booking.
 -- Cost: constant for a slot with one spot: at most five reads, and six writes of three keys. With N spots one MGET of N
 -- keys, because a user has one spot of a slot at most.
--- Rights: TIME; HMGET HSET PEXPIREAT booking; HMGET HSET PEXPIREAT lease; GET MGET SET slot; HGET spots; EXISTS HEXISTS inventory;
+-- Rights: TIME; HMGET HSET PEXPIREAT booking; HMGET HSET PEXPIREAT lease; GET MGET SET slot; HGET spots; HMGET EXISTS inventory;
 --   XLEN XADD PEXPIRE events; ZCARD ZREM PEXPIRE expiring.
 -- Promises: replayed, created.
 -- Repeatable: yes. The booking is named by its token, so a second run finds the first one's work.
@@ -47,6 +47,7 @@
 --@include now_ms
 --@include format_ms
 --@include require_rights
+--@include read_record
 --@include read_spots
 --@include read_owners
 --@include find_unknown
@@ -76,7 +77,7 @@ local events = ARGV[17]
 
 local now = now_ms()
 
-local booking = redis.call('HMGET', booking_key, 'slot', 'lease', 'user', 'original', 'current_slot', 'taken_at_ms')
+local booking = read_record(booking_key, 'slot', 'lease', 'user', 'original', 'current_slot', 'taken_at_ms')
 if (booking[1] == wanted_slot or wanted_slot == '') and booking[2] == lease_suffix
     and is_one_of(users, booking[3]) and lease_is_elsewhere == '0' then
   return {'replayed', booking[4], booking[1], booking[5], tonumber(booking[6]) or 0, booking[3]}
@@ -89,13 +90,13 @@ local leased_spot
 if lease_is_elsewhere == '1' then
   return {'lease_slot_mismatch'}
 elseif lease_suffix ~= '' then
-  local lease = redis.call('HMGET', lease_key, 'slot', 'spot', 'start_ms', 'duration_ms', 'booking')
+  local lease = read_record(lease_key, 'slot', 'spot', 'start_ms', 'duration_ms', 'booking')
   if not lease[1] then
     return {'lease_unknown'}
   elseif wanted_slot ~= '' and lease[1] ~= wanted_slot then
     return {'lease_slot_mismatch'}
   elseif lease[5] then
-    local made = redis.call('HMGET', booking_prefix .. lease[5], 'user', 'status')
+    local made = read_record(booking_prefix .. lease[5], 'user', 'status')
     if is_one_of(users, made[1]) and made[2] and made[2] ~= 'canceled' then
       return {'lease_consumed_by_user'}
     end

@@ -34,13 +34,14 @@
 -- keys, from 17 on only when five tries have failed. The first refusal of those costs a PTTL for each hold as well, and is
 -- remembered for a second at most; those that follow cost three reads.
 -- Rights: TIME; HMGET HSET PEXPIREAT lease; HMGET booking; GET MGET EXISTS PTTL SET slot; EXISTS SET full; HGET spots;
---   EXISTS HEXISTS inventory; XLEN XADD PEXPIRE events; ZRANGE ZADD ZREM PEXPIRE expiring.
+--   HMGET EXISTS inventory; XLEN XADD PEXPIRE events; ZRANGE ZADD ZREM PEXPIRE expiring.
 -- Promises: consumed, replayed, created.
 -- Repeatable: yes. The lease is named by its reference, so a second run finds the first one's work.
 
 --@include now_ms
 --@include format_ms
 --@include require_rights
+--@include read_record
 --@include read_spots
 --@include find_unknown
 --@include full_key_of
@@ -67,7 +68,7 @@ local now = now_ms()
 local owner = 'lease ' .. lease_suffix
 local spot_stem = slot_prefix .. slot .. '#'
 
-local record = redis.call('HMGET', lease_key, 'slot', 'expires_at_ms', 'booking', 'spot')
+local record = read_record(lease_key, 'slot', 'expires_at_ms', 'booking', 'spot')
 if record[1] == slot then
   if record[3] then
 --@include stands_on

@@ -6,14 +6,16 @@
 --   dropped           there is no inventory of this merchant
 -- Keeps: slots of a feed that came in between stay, and the merchant with them.
 -- Cost: constant: two reads, and one write that leaves the work to another thread of the store.
--- Rights: HGET EXISTS UNLINK inventory.
+-- Rights: HMGET EXISTS UNLINK inventory.
 -- Promises: nothing.
 -- Repeatable: yes. It only removes.
+
+--@include read_record
 
 local inventory_key = KEYS[1]
 local drop_id = ARGV[1]
 
-local dropping = redis.call('HGET', inventory_key, 'dropping')
+local dropping = read_record(inventory_key, 'dropping')[1]
 if dropping ~= drop_id and redis.call('EXISTS', inventory_key) == 1 then
   return {'loaded_meanwhile'}
 end

@@ -11,13 +11,14 @@
 --   emptied           done removed  the first so many of the slots are gone; so many of the merchant are so far
 -- Keeps: holds and bookings stand, and count should their slots come back.
 -- Cost: at most 1500 fields and keys are read: a field a slot, and a key for each number that it once had.
--- Rights: HGET inventory; HLEN HINCRBY PEXPIRE stage; HMGET HDEL HSET spots; MGET slot.
+-- Rights: HMGET inventory; HLEN HINCRBY PEXPIRE stage; HMGET HDEL HSET spots; MGET slot.
 -- Promises: nothing.
 -- Repeatable: yes. What is gone is counted once.
 
 --@include each_line
 --@include read_fields
 --@include require_rights
+--@include read_record
 --@include close_slot
 --@include write_fields
 
@@ -29,7 +30,7 @@ local slots = ARGV[2]
 local slot_prefix = ARGV[3]
 local repeat_ms = ARGV[4]
 
-if redis.call('HGET', inventory_key, 'dropping') ~= drop_id then
+if read_record(inventory_key, 'dropping')[1] ~= drop_id then
   return {'loaded_meanwhile'}
 end
 redis.call('HLEN', stage_key)

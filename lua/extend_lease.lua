@@ -24,6 +24,7 @@
 --@include now_ms
 --@include format_ms
 --@include require_rights
+--@include read_record
 --@include spot_of
 
 local lease_key = KEYS[1]
@@ -38,7 +39,7 @@ local events = ARGV[8]
 
 local now = now_ms()
 
-local record = redis.call('HMGET', lease_key,
+local record = read_record(lease_key,
   'slot', 'spot', 'booking', 'released_at_ms', 'expires_at_ms', 'start_ms', 'created_at_ms')
 local slot, spot, booking, released_at_ms = record[1], record[2], record[3], record[4]
 if not slot then

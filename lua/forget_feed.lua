@@ -3,12 +3,15 @@
 -- Returns {status, ...} in order of precedence:
 --   forgotten  it is not known any more
 -- Keeps: the inventories themselves are left to drop_inventory.
--- Cost: constant; one write.
--- Rights: DEL feed.
+-- Cost: constant; one read and one write.
+-- Rights: HMGET DEL feed.
 -- Promises: nothing.
 -- Repeatable: yes. It only removes.
 
+--@include read_record
+
 local feed_key = KEYS[1]
 
+read_record(feed_key, 'imported_at_ms')
 redis.call('DEL', feed_key)
 return {'forgotten'}

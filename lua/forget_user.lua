@@ -13,11 +13,12 @@
 --   forgotten        taken_at_ms  it tells nothing from now on; likewise
 -- Keeps: the spot stays booked until the moment that it was, and the booking can be changed as before.
 -- Cost: constant: three reads, and four writes of three keys.
--- Rights: HMGET HDEL HSET booking; GET SET slot; EXISTS HSET lease.
+-- Rights: HMGET HDEL HSET booking; GET SET slot; HMGET HSET lease.
 -- Promises: replayed, forgotten.
 -- Repeatable: yes. A second run finds the first one's work.
 
 --@include require_rights
+--@include read_record
 
 local booking_key = KEYS[1]
 local booking_suffix = ARGV[1]
@@ -27,7 +28,7 @@ local anonymous = ARGV[4]
 local slot_prefix = ARGV[5]
 local lease_prefix = ARGV[6]
 
-local record = redis.call('HMGET', booking_key, 'user', 'original', 'current_slot', 'spot', 'lease', 'taken_at_ms')
+local record = read_record(booking_key, 'user', 'original', 'current_slot', 'spot', 'lease', 'taken_at_ms')
 local found_user, found, slot, spot, lease = record[1], record[2], record[3], record[4], record[5]
 local taken_at_ms = tonumber(record[6]) or 0
 if not found_user then
@@ -42,7 +43,7 @@ local spot_key = slot_prefix .. slot .. '#' .. spot
 local lease_key = lease_prefix .. lease
 local owner = 'booking ' .. booking_suffix .. ' '
 local is_owner = redis.call('GET', spot_key) == owner .. user
-local is_leased = redis.call('EXISTS', lease_key) == 1
+local is_leased = read_record(lease_key, 'slot')[1]
 
 require_rights(booking_key, 'HSET')
 if is_owner then

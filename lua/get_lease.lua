@@ -11,13 +11,14 @@
 -- Promises: nothing.
 -- Repeatable: yes. It writes nothing.
 
+--@include read_record
 --@include spot_of
 
 local lease_key = KEYS[1]
 local lease_suffix = ARGV[1]
 local slot_prefix = ARGV[2]
 
-local record = redis.call('HMGET', lease_key,
+local record = read_record(lease_key,
   'slot', 'spot', 'reference', 'expires_at_ms', 'created_at_ms', 'booking', 'consumed_at_ms',
   'released_at_ms', 'release_reason', 'extended_at_ms', 'extensions', 'extend_reason')
 local slot, spot, booking, released_at_ms = record[1], record[2], record[6], record[8]

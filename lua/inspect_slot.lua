@@ -10,7 +10,7 @@
 --   inspected         now spots ends_at_ms owners  the number of its spots; of each number, and of higher ones in use, end and owner
 -- Keeps: all spots are told of one instant.
 -- Cost: two reads for each number that the slot has, or that was in use when a feed lowered it.
--- Rights: TIME; EXISTS HEXISTS inventory; HGET spots; MGET PTTL slot.
+-- Rights: TIME; HMGET EXISTS inventory; HGET spots; MGET PTTL slot.
 -- Promises: nothing.
 -- Repeatable: yes. It writes nothing.
 

@@ -15,8 +15,8 @@
 --@include now_ms
 --@include format_ms
 --@include each_line
---@include read_fields
 --@include require_rights
+--@include read_record
 --@include write_fields
 
 local inventory_key = KEYS[1]
@@ -32,7 +32,7 @@ if known_until_ms <= now and inventory_remaining_ms < 0 then
 end
 local names = each_line(services)
 names[#names + 1] = 'left_out'
-local stored = read_fields(inventory_key, names)
+local stored = read_record(inventory_key, unpack(names))
 local left_out_ms = math.max(generated_at_ms, tonumber(stored[#names] or '0'))
 local kept = {'v', '1', 'left_out', format_ms(left_out_ms)}
 for place = 1, #names - 1 do

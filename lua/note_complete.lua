@@ -7,13 +7,14 @@
 --   noted  it is known
 -- Keeps: of two complete feeds the later one counts. That there is an inventory does not follow from it.
 -- Cost: constant; two reads and two writes.
--- Rights: TIME; PTTL HGET HSET PEXPIREAT feed.
+-- Rights: TIME; PTTL HMGET HSET PEXPIREAT feed.
 -- Promises: nothing.
 -- Repeatable: yes. It says the same again.
 
 --@include now_ms
 --@include format_ms
 --@include require_rights
+--@include read_record
 
 local feed_key = KEYS[1]
 local generated_at_ms = tonumber(ARGV[1])
@@ -24,7 +25,7 @@ if keep_until_ms <= now then
   return {'over'}
 end
 local remaining_ms = redis.call('PTTL', feed_key)
-local complete_ms = math.max(generated_at_ms, tonumber(redis.call('HGET', feed_key, 'complete_ms') or '0'))
+local complete_ms = math.max(generated_at_ms, tonumber(read_record(feed_key, 'complete_ms')[1] or '0'))
 require_rights(feed_key, 'PEXPIREAT')
 redis.call('HSET', feed_key, 'v', '1', 'complete_ms', format_ms(complete_ms))
 if remaining_ms < keep_until_ms - now then

@@ -7,14 +7,15 @@
 --   over   all of its days have ended
 --   noted  it is known
 -- Keeps: it is known at least as long as any inventory lasts.
--- Cost: constant; one read and two writes.
--- Rights: TIME; PTTL HSET PEXPIREAT feed.
+-- Cost: constant; two reads and two writes.
+-- Rights: TIME; PTTL HMGET HSET PEXPIREAT feed.
 -- Promises: nothing.
 -- Repeatable: yes. It says the same again.
 
 --@include now_ms
 --@include format_ms
 --@include require_rights
+--@include read_record
 
 local feed_key = KEYS[1]
 local generated_at_ms = ARGV[1]
@@ -26,6 +27,7 @@ if keep_until_ms <= now then
   return {'over'}
 end
 local remaining_ms = redis.call('PTTL', feed_key)
+read_record(feed_key, 'imported_at_ms')
 require_rights(feed_key, 'PEXPIREAT')
 redis.call('HSET', feed_key, 'v', '1', 'generated_at_ms', generated_at_ms, 'imported_at_ms', format_ms(now),
   'shards_at_ms', notes_shards == '1' and format_ms(now) or '0')

@@ -13,12 +13,13 @@
 --@include now_ms
 --@include format_ms
 --@include require_rights
+--@include read_record
 
 local marker_key = KEYS[1]
 local is_listed = ARGV[1]
 
 local now = now_ms()
-local lost_at_ms, inventory_at_ms = unpack(redis.call('HMGET', marker_key, 'lost_at_ms', 'inventory_at_ms'))
+local lost_at_ms, inventory_at_ms = unpack(read_record(marker_key, 'lost_at_ms', 'inventory_at_ms'))
 if is_listed == '0' and not inventory_at_ms and tonumber(lost_at_ms or '0') > 0 then
   return {'lost'}
 end

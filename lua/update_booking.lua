@@ -37,7 +37,7 @@
 -- of a slot at most.
 -- Cost: constant for slots with one spot: at most six reads, and seven writes of four keys. A move to a slot with N
 -- spots is one MGET of N keys, because a user has one spot of a slot at most; where no user is named, as in create_lease.
--- Rights: TIME; HMGET HSET PEXPIREAT booking; EXISTS PEXPIREAT lease; GET MGET EXISTS PTTL SET DEL slot; HGET spots; EXISTS SET DEL full;
+-- Rights: TIME; HMGET HSET PEXPIREAT booking; HMGET PEXPIREAT lease; GET MGET EXISTS PTTL SET DEL slot; HGET spots; EXISTS SET DEL full;
 --   XLEN XADD PEXPIRE events; ZCARD PEXPIRE expiring.
 -- Promises: unchanged, updated.
 -- Repeatable: no, because another change can have come between.
@@ -45,6 +45,7 @@
 --@include now_ms
 --@include format_ms
 --@include require_rights
+--@include read_record
 --@include read_spots
 --@include read_owners
 --@include is_booked_by
@@ -76,7 +77,7 @@ local users = ARGV[19]
 
 local now = now_ms()
 
-local record = redis.call('HMGET', booking_key,
+local record = read_record(booking_key,
   'api', 'original', 'status', 'current_slot', 'spot', 'start_ms', 'duration_ms', 'user', 'lease', 'taken_at_ms')
 local api, original, booking_status, slot, spot = record[1], record[2], record[3], record[4], record[5]
 local user, lease, taken_at_ms = record[8], record[9], tonumber(record[10]) or 0
@@ -125,6 +126,8 @@ local is_owner = redis.call('GET', spot_key) == owner
 local frees = is_owner and (moves or wanted_status == 'canceled')
 local new_spot_stem, new_spot = slot_prefix .. new_slot .. '#', nil
 if moves then
+  -- Its end will move as well. Meets the key before the first write: a cluster slot on the move may refuse it.
+  read_record(lease_key, 'slot')
   local spots, highest = read_spots(spots_prefix, new_slot)
   local owners = user ~= 'nobody' and read_owners(new_spot_stem, highest) or nil
   for number = 1, owners and highest or 0 do
@@ -150,8 +153,6 @@ if moves then
   if not new_spot then
     return {'slot_unavailable'}
   end
-  -- Meets the key before the first write: a cluster slot on the move may refuse it.
-  redis.call('EXISTS', lease_key)
   require_rights(lease_key, 'PEXPIREAT')
   require_rights(new_spot_stem .. new_spot, 'SET')
   require_rights(booking_key, 'PEXPIREAT')

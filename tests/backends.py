@@ -248,7 +248,8 @@ def _as_resp(answer: Any) -> bytes:
         case RedisError():
             # Parsed already, its code beside the message.
             code = f"{answer.status_code} " if answer.status_code else ""
-            return f"-{code}{answer.args[0]}\r\n".encode()
+            # As Redis does: an error is one line.
+            return f"-{code}{' '.join(answer.args[0].split())}\r\n".encode()
     raise AssertionError(f"an answer of a kind unknown here: {answer!r}")
 
 

@@ -74,7 +74,11 @@ Spot = tuple[Slot, int]
 
 @dataclass
 class ReferenceStore:
-    """A LeaseStore in memory; tests move ``now_ms``."""
+    """A LeaseStore in memory; tests move ``now_ms``.
+
+    All that it has is of this release; what scripts answer of a later one is the same for every
+    call, and in tests/scripts/test_layout.py.
+    """
 
     terms: LeaseTerms
     now_ms: int

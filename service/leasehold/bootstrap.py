@@ -16,6 +16,7 @@ from leasehold.doors import Doors
 from leasehold.model.address import Address
 from leasehold.model.booking import MOST_LISTED
 from leasehold.model.deadline import Deadline
+from leasehold.model.errors import StoreTrouble
 from leasehold.model.finding import Finding
 from leasehold.rpc import server
 from leasehold.rpc.calls import CallInterceptor
@@ -79,6 +80,7 @@ async def serve(settings: Settings, redis_url: str, announce: Callable[[Serving]
             on_grant=metrics.lease_seconds.observe,
             on_cut=_note_cut,
             user_of=user_of,
+            on_left_out=_note_left_out,
         )
         readiness = _readiness(settings, store, known)
         doors = Doors(settings)
@@ -102,7 +104,13 @@ async def serve(settings: Settings, redis_url: str, announce: Callable[[Serving]
             max_slot_s=settings.max_slot_s,
             max_closed_share=settings.max_closed_share,
         )
-        operated = RedisLeases(link, terms, is_strict=is_strict, promising=watch.promising())
+        operated = RedisLeases(
+            link,
+            terms,
+            is_strict=is_strict,
+            promising=watch.promising(),
+            on_left_out=_note_left_out,
+        )
         leases = LeaseServicer(operated, call_timeout_s=settings.call_timeout_s)
         events = RedisEvents(link, terms) if terms.max_events else None
         feed = FeedServicer(events, call_timeout_s=settings.call_timeout_s)
@@ -177,6 +185,12 @@ def _note_cut() -> None:
     """Say that a user has more bookings than are listed, and not which one."""
     metrics.lists_cut.inc()
     _log.warning("booking_list_cut", listed=MOST_LISTED)
+
+
+def _note_left_out(count: int) -> None:
+    """Say that a list lacks what only a later release can read."""
+    metrics.records_left_out.inc(count)
+    _log.warning("records_left_out", count=count, reason=StoreTrouble.LAYOUT_UNKNOWN.value)
 
 
 def _store_url(settings: Settings) -> str:

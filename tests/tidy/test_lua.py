@@ -9,7 +9,7 @@ from leasehold.model.forgetting import ForgetUserStatus
 from leasehold.model.inventory import CheckAvailabilityStatus, CommitStatus
 from leasehold.model.lease import CreateLeaseStatus
 from leasehold.model.operators import ExtendLeaseStatus, InspectSlotStatus, ReleaseLeaseStatus
-from leasehold.store import rights, scripts
+from leasehold.store import layout, rights, scripts
 from leasehold.store.marker import BeatStatus
 
 OUTCOMES = {
@@ -113,6 +113,22 @@ def test_the_documentation_names_the_script(script: scripts.Script) -> None:
 
     assert f"## {script.name}" in text
     assert [name for name in script.header.statuses if f"`{name}`" not in text] == []
+
+
+@every_script
+def test_records_are_read_with_their_layout(script: scripts.Script) -> None:
+    """No script looks into a record without judging its layout (83); only read_record does so."""
+    record = r"(?:lease|booking|inventory|feed|marker)_(?:key|prefix)"
+    reads = re.findall(rf"'HM?GET(?:ALL)?', {record}[^)]*\)", code(script))
+
+    assert [read for read in reads if "'v'" not in read] == []
+
+
+def test_python_and_lua_know_the_same_layouts() -> None:
+    """Both say of the same layouts that they may be read."""
+    text = (files("leasehold") / "lua" / "include" / "knows_layout.lua").read_text("utf-8")
+
+    assert re.findall(r"v == '(\d+)'", text) == [v for v in map(str, range(10)) if layout.knows(v)]
 
 
 def test_check_permissions_tries_every_command_of_the_scripts() -> None:

@@ -55,6 +55,8 @@ CURES = {
     " leasehold lease get. To free it now: redis-cli DEL <key>",
     Ailment.NOT_INDEXED: "The process that made or moved it ended in between. The user's lists lack"
     " it until the caller repeats that request; leasehold forget --thorough finds it.",
+    Ailment.LAYOUT_UNKNOWN: "A later release wrote it, and this one neither reads nor changes it."
+    " Bring every process and this command to that release.",
 }
 """What to do about each kind of key that must not be."""
 

@@ -25,6 +25,7 @@ from leasehold.cli.sheet import Sheet, details
 from leasehold.cli.storing import with_store
 from leasehold.feed.files import Feed
 from leasehold.feed.spool import spooled
+from leasehold.model.errors import StoreTrouble, StoreUnavailableError
 from leasehold.model.inventory import Committed, Fault, FeedError, ManyLeftOutError, Staged
 from leasehold.settings import Settings
 from leasehold.store.redis_inventory import RedisInventory
@@ -252,7 +253,13 @@ def _print_loaded(staged: Staged, committed: Committed, *, as_json: bool) -> Non
 async def _merchants(store: RedisInventory, zone: tzinfo) -> Sheet:
     sheet = Sheet("merchant", "services", "days", "from", "to", "newest feed", zone=zone)
     for name in sorted({name async for name in store.merchants()}):
-        found = await store.describe(name)
+        try:
+            found = await store.describe(name)
+        except StoreUnavailableError as error:
+            if error.trouble is not StoreTrouble.LAYOUT_UNKNOWN:
+                raise
+            err.print(f"{name} is left out: {error}", style="yellow")
+            continue
         if found and found.generated_at_ms:
             days = sorted(found.generated_at_ms)
             newest = _time(max(found.generated_at_ms.values()))

@@ -13,6 +13,7 @@ class Ailment(StrEnum):
     NO_RECORD = "no_record"
     OTHER_SPOT = "other_spot"
     NOT_INDEXED = "not_indexed"
+    LAYOUT_UNKNOWN = "layout_unknown"
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,8 @@ class StoreTrouble(StrEnum):
     """The store has lost data, and what it may have held has not ended yet."""
     CLOCK = "STORE_CLOCK"
     """The store's clock has stepped, and what was held by it may not have ended yet."""
+    LAYOUT_UNKNOWN = "STORE_LAYOUT_UNKNOWN"
+    """A record has a layout that only a later release knows; nothing was done."""
     NO_INVENTORY = "NO_INVENTORY"
     """Inventory is strict, and nobody has any: it was never loaded, or was lost."""
 

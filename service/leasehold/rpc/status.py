@@ -20,6 +20,7 @@ from leasehold.model.errors import (
     NotFoundError,
     OverloadedError,
     QuarantinedError,
+    StoreTrouble,
     StoreUnavailableError,
     Violation,
 )
@@ -95,6 +96,12 @@ def _explain(
                 " passed, nothing is answered that depends on time. The call may be repeated then."
             )
             return code.UNAVAILABLE, error.trouble.value, message, [_retry(error.retry_after_s)]
+        case StoreUnavailableError(trouble=StoreTrouble.LAYOUT_UNKNOWN):
+            message = (
+                "A later release wrote what is stored, in a way that this one does not read."
+                " Nothing was changed. A process of the later release may answer a repeat."
+            )
+            return code.UNAVAILABLE, error.trouble.value, message, [_retry()]
         case StoreUnavailableError():
             message = (
                 f"The store gave no answer ({error}). Whether the call was carried out may be"

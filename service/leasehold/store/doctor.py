@@ -14,7 +14,7 @@ from leasehold.model.deadline import Deadline
 from leasehold.model.errors import StoreTrouble, StoreUnavailableError
 from leasehold.model.finding import Finding
 from leasehold.model.ids import Reference, encode_id, wire_id
-from leasehold.store import feed_ages, keys, permissions, safety
+from leasehold.store import feed_ages, keys, layout, permissions, safety
 from leasehold.store.booking_records import NOBODY
 from leasehold.store.link import Link
 from leasehold.store.long_slots import LongSlots
@@ -29,6 +29,7 @@ _MARKER = re.compile(r"marker(?::\{\d+\})?")
 _FAMILY = re.compile(
     r"(?:slot|lease|booking|bookings-of|spots|full|inventory|stage|ack|events|expiring)[:{]"
 )
+_RECORD = re.compile(rf"(?:lease|booking|inventory):\{{[^{{}}]*\}}|feed$|{_MARKER.pattern}$")
 _TAGGED = re.compile(r"[a-z-]+:\{(?P<tag>[^{}]*)\}(?P<rest>:.*)?", re.DOTALL)
 _OWNER = re.compile(r"(?P<kind>lease|booking) (?P<suffix>[0-9A-Z]{26})(?: \w+)?")
 
@@ -118,6 +119,8 @@ class Doctor:
 
     async def _read_marker(self, node: Node, key: str, lost: list[str], stepped: list[str]) -> None:
         """Add what one marker tells."""
+        if not await self._knows_layout(node, key):
+            return
         fields = await self._read(node, "HMGET", key, "lost_at_ms", "back_at_ms", "back_by_ms")
         lost_at_ms, back_at_ms, back_by_ms = (int(it or 0) for it in fields)
         if lost_at_ms:
@@ -128,6 +131,9 @@ class Doctor:
 
     async def _examine_key(self, node: Node, key: str) -> list[Ailment]:
         """Return what is wrong with a key."""
+        if _RECORD.match(key) and not await self._knows_layout(node, key):
+            # How the rest of it is meant, this release does not know.
+            return [Ailment.LAYOUT_UNKNOWN]
         if not _FAMILY.match(key):
             return []
         tagged = _TAGGED.fullmatch(key)
@@ -148,6 +154,14 @@ class Doctor:
             if not await self._is_listed(node, booking):
                 ailments.append(Ailment.NOT_INDEXED)
         return ailments
+
+    async def _knows_layout(self, node: Node, key: str) -> bool:
+        """Tell whether this release may read a record; of another type it is none."""
+        try:
+            (v,) = await self._read(node, "HMGET", key, layout.FIELD)
+        except ResponseError:
+            return True
+        return layout.knows(v)
 
     async def _is_listed(self, node: Node, booking: Reference) -> bool:
         """Tell whether the index of whoever made a booking names it as it is."""
@@ -170,8 +184,9 @@ class Doctor:
             return [Ailment.NO_OWNER]
         record_key = f"{match['kind']}:{{{tag}}}:{match['suffix']}"
         slot_field = "slot" if match["kind"] == "lease" else "current_slot"
-        slot, spot = await self._read(node, "HMGET", record_key, slot_field, "spot")
-        if f"{slot}#{spot}" == key.partition("}:")[2]:
+        fields = (layout.FIELD, slot_field, "spot")
+        v, slot, spot = await self._read(node, "HMGET", record_key, *fields)
+        if not layout.knows(v) or f"{slot}#{spot}" == key.partition("}:")[2]:
             return []
         # It may have ended or moved since it was read; a record outlives what it holds.
         if await self._read(node, "GET", key) != owner:

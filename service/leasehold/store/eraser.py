@@ -6,9 +6,10 @@ from functools import partial
 
 from leasehold.model import ids
 from leasehold.model.deadline import Deadline
+from leasehold.model.errors import StoreTrouble, StoreUnavailableError
 from leasehold.model.forgetting import ForgetUserStatus, Forgotten
 from leasehold.model.user_keys import UNKEYED, UserKeys
-from leasehold.store import keys, scripts
+from leasehold.store import keys, layout, scripts
 from leasehold.store.booking_records import NOBODY
 from leasehold.store.link import Link
 from leasehold.store.user_index import EVERYTHING, UserIndex
@@ -31,6 +32,7 @@ class Eraser:
         self._link = link
         self._user_keys = user_keys
         self._without_person = without_person
+        self._has_unread = False
         self._forget_user = scripts.load("forget_user")
         # It names nothing, so it need not know how long bookings are kept.
         self._index = UserIndex(link, booking_retention_ms=0)
@@ -43,14 +45,18 @@ class Eraser:
         Finds what the user's index and intents name, and with ``is_thorough`` looks at every
         booking of the store too, in whichever shard it lies. A booking leaves the index only once
         it tells nothing, so an interrupted run is completed by another one. ``progress`` is told
-        how many of how many are done.
+        how many of how many are done. A booking that only a later release can read is left, and
+        StoreUnavailableError raised when all others are done: it may be the user's.
         """
+        self._has_unread = False
         users = self._user_keys.digests(user_id)
         forgotten = set[str]()
         for user in users:
             forgotten |= await self._forget_named(user, progress)
         if is_thorough:
             forgotten |= await self._look_through(users, progress)
+        if self._has_unread:
+            raise StoreUnavailableError(StoreTrouble.LAYOUT_UNKNOWN)
         return Forgotten(sorted(forgotten), sum([await self._count(user) for user in users]))
 
     async def _forget_named(self, user: str, progress: Callable[[int, int], object]) -> set[str]:
@@ -69,7 +75,9 @@ class Eraser:
     async def forget_whoever_made(self, booking: ids.Reference) -> Forgotten | None:
         """Forget whoever made one booking, also one of v0; None when it is unknown."""
         key = keys.booking_key(booking.merchant_id, booking.suffix)
-        user = await self._link.read("HGET", key, "user", deadline=_deadline())
+        words = ("HMGET", key, layout.FIELD, "user")
+        v, user = await self._link.read(*words, deadline=_deadline())
+        layout.require(v)
         booking_id = ids.wire_id(booking.merchant_id, booking.suffix)
         status, taken_at_ms = await self._forget(booking, user)
         if user is None or status is ForgetUserStatus.BOOKING_UNKNOWN:
@@ -119,7 +127,11 @@ class Eraser:
     async def _take_out_of(self, users: Collection[str], booking: ids.Reference) -> str:
         """Forget whoever made a booking if that was this user, and return its id; else nothing."""
         key = keys.booking_key(booking.merchant_id, booking.suffix)
-        user = await self._link.read("HGET", key, "user", deadline=_deadline())
+        words = ("HMGET", key, layout.FIELD, "user")
+        v, user = await self._link.read(*words, deadline=_deadline())
+        if not layout.knows(v):
+            self._has_unread = True
+            return ""
         if user not in users:
             return ""
         booking_id = ids.wire_id(booking.merchant_id, booking.suffix)
@@ -129,7 +141,13 @@ class Eraser:
         """Forget whoever made what an index names, and tell whether that was its user."""
         booking = ids.parse_wire_id(booking_id)
         assert booking, f"not a booking id: {booking_id}"
-        status, taken_at_ms = await self._forget(booking, user)
+        try:
+            status, taken_at_ms = await self._forget(booking, user)
+        except StoreUnavailableError as error:
+            if error.trouble is not StoreTrouble.LAYOUT_UNKNOWN:
+                raise
+            self._has_unread = True
+            return False
         await self._index.unname(user, booking_id, _deadline(), taken_at_ms)
         return status in (ForgetUserStatus.FORGOTTEN, ForgetUserStatus.REPLAYED)
 
@@ -141,11 +159,12 @@ class Eraser:
         Beside it since when the booking has its slot, in epoch milliseconds, if there is one.
         """
         key = keys.booking_key(booking.merchant_id, booking.suffix)
-        fields = ("user", "api", "original", "taken_at_ms")
+        fields = (layout.FIELD, "user", "api", "original", "taken_at_ms")
         while True:
-            owner, api, original, taken_at_ms = await self._link.read(
+            v, owner, api, original, taken_at_ms = await self._link.read(
                 "HMGET", key, *fields, deadline=_deadline()
             )
+            layout.require(v)
             if not owner:
                 return ForgetUserStatus.BOOKING_UNKNOWN, None
             if owner != user:

@@ -8,6 +8,7 @@ from heapq import nsmallest
 from leasehold.model.deadline import Deadline
 from leasehold.model.finding import Finding
 from leasehold.model.ids import decode_id
+from leasehold.store import layout
 from leasehold.store.findings import of_those_that_answer
 from leasehold.store.hash_pages import read_hash
 from leasehold.store.link import Link
@@ -105,9 +106,12 @@ class FeedAgeWatch:
     async def _made_ms(self, deadline: Deadline, key: str) -> int:
         """Return when the newest feed was made that says anything of a merchant, or 0.
 
-        That a complete feed leaves the merchant out counts as well.
+        That a complete feed leaves the merchant out counts as well. Nothing is said of an inventory
+        that only a later release can read.
         """
         fields = await read_hash(self._link, key, deadline)
+        if not layout.knows(fields.get(layout.FIELD)):
+            return 0
         said = (
             value for name, value in fields.items() if name.startswith("day:") or name == "left_out"
         )

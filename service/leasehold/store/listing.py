@@ -3,33 +3,44 @@
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from leasehold.model import ids
 from leasehold.model.booking import MOST_LISTED, BookingRecord, BookingStatus
 from leasehold.model.deadline import Deadline
 from leasehold.model.errors import StoreUnavailableError
-from leasehold.store import keys
+from leasehold.store import keys, layout
 from leasehold.store.booking_records import RECORD_FIELDS, read_record
 from leasehold.store.link import Link
 from leasehold.store.user_index import OLD, UserIndex, ahead_of, behind
 
 
+class Listed(NamedTuple):
+    """What a user has ahead."""
+
+    records: list[BookingRecord] | None
+    """By start: the soonest, a few more than MOST_LISTED if there are more; None if unknown."""
+    left_out: int
+    """So many that the index names are not read, because only a later release can."""
+
+
 async def list_bookings(
     link: Link, index: UserIndex, users: Sequence[str], deadline: Deadline
-) -> list[BookingRecord] | None:
-    """Return the future bookings that stand of a user, by start; None for an unknown one.
+) -> Listed:
+    """Return the future bookings that stand of a user.
 
-    ``users`` are all digests of the user. The soonest, and a few more than MOST_LISTED if there are
-    more. Each digest has an index of its own, on a shard of its own.
+    ``users`` are all digests of the user. Each has an index of its own, on a shard of its own.
     """
-    answers = []
+    answers, left_out = [], 0
     for user in users:
         listing = _Listing(link, index, user, deadline)
         await listing.read()
         answers.append(listing.answer())
+        left_out += len(listing.left_out)
     if all(answer is None for answer in answers):
-        return None
-    return sorted((it for answer in answers for it in answer or ()), key=_start_s)
+        return Listed(None, left_out)
+    records = sorted((it for answer in answers for it in answer or ()), key=_start_s)
+    return Listed(records, left_out)
 
 
 @dataclass(slots=True)
@@ -43,6 +54,8 @@ class _Listing:
     now_s: int = 0
     found: dict[str, BookingRecord] = field(default_factory=dict)
     taken_at_ms: dict[str, int] = field(default_factory=dict)
+    left_out: set[str] = field(default_factory=set)
+    """Whose they are, and when, is not known; they stay named."""
 
     async def read(self) -> None:
         """Read what is ahead until there is enough, and what has begun until something is known."""
@@ -65,7 +78,7 @@ class _Listing:
 
     def answer(self) -> list[BookingRecord] | None:
         """Return what is ahead and stands; None when nothing of this user is known."""
-        return self._standing() if self.found else None
+        return self._standing() if self.found or self.left_out else None
 
     def _standing(self) -> list[BookingRecord]:
         return [
@@ -81,18 +94,21 @@ class _Listing:
         """
         await self.link.each(self._look_at, names)
         if are_indexed:
-            await self.link.each(self._unname, [it for it in names if it not in self.found])
+            gone = [it for it in names if it not in self.found and it not in self.left_out]
+            await self.link.each(self._unname, gone)
         return [it for it in names if it in self.found]
 
     async def _look_at(self, booking_id: str) -> None:
         reference = ids.parse_wire_id(booking_id)
         assert reference, f"not a booking id: {booking_id}"
         key = keys.booking_key(reference.merchant_id, reference.suffix)
-        fields = ("user", "taken_at_ms", *RECORD_FIELDS)
-        owner, taken_at_ms, *record = await self.link.read(
+        fields = (layout.FIELD, "user", "taken_at_ms", *RECORD_FIELDS)
+        v, owner, taken_at_ms, *record = await self.link.read(
             "HMGET", key, *fields, deadline=self.deadline
         )
-        if owner == self.user:
+        if not layout.knows(v):
+            self.left_out.add(booking_id)
+        elif owner == self.user:
             self.found[booking_id] = read_record(reference.merchant_id, record)
             self.taken_at_ms[booking_id] = int(taken_at_ms or 0)
 

@@ -14,7 +14,7 @@ from leasehold.model.errors import (
     StoreTrouble,
     StoreUnavailableError,
 )
-from leasehold.store import keys, scripts
+from leasehold.store import keys, layout, scripts
 from leasehold.store.link import Link
 
 MERCHANT_UNKNOWN = "merchant_unknown"
@@ -31,10 +31,13 @@ async def refuse_if_missing(link: Link, status: str, merchant_id: str, deadline:
     if status != MERCHANT_UNKNOWN:
         return
     tag, _ = await link.shard_of(keys.inventory_key(merchant_id), deadline)
-    (imported_at, shards_at), (inventory_at,) = await asyncio.gather(
-        link.read("HMGET", keys.FEED_KEY, "imported_at_ms", "shards_at_ms", deadline=deadline),
-        link.read("HMGET", keys.marker_key(tag), "inventory_at_ms", deadline=deadline),
+    of_feed = ("HMGET", keys.FEED_KEY, layout.FIELD, "imported_at_ms", "shards_at_ms")
+    of_shard = ("HMGET", keys.marker_key(tag), layout.FIELD, "inventory_at_ms")
+    (v, imported_at, shards_at), (v_of_marker, inventory_at) = await asyncio.gather(
+        link.read(*of_feed, deadline=deadline), link.read(*of_shard, deadline=deadline)
     )
+    layout.require(v)
+    layout.require(v_of_marker)
     # 0.1 notes no shards: what was loaded last by such a release says nothing about them.
     is_lost = tag and imported_at == shards_at and inventory_at is None
     if imported_at is None or is_lost:
@@ -56,13 +59,13 @@ async def note_shards(link: Link, merchants: Iterable[str], deadline: Deadline) 
 
 
 async def _note(link: Link, tag: str, *, is_listed: bool) -> bool:
-    """Note it on one shard; tell whether that is allowed."""
+    """Note it on one shard; tell whether that is allowed, and its marker may be read."""
     soon = Deadline.within(_NOTE_TIMEOUT_S, None)
     script = scripts.load("note_shard")
     try:
         await link.run(script, [keys.marker_key(tag)], [int(is_listed)], soon)
     except StoreUnavailableError as error:
-        return error.trouble is not StoreTrouble.ACCESS_DENIED
+        return error.trouble not in (StoreTrouble.ACCESS_DENIED, StoreTrouble.LAYOUT_UNKNOWN)
     except (DeadlinePassedError, OverloadedError):
         return True
     return True

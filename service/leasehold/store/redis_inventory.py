@@ -20,7 +20,7 @@ from leasehold.model.inventory import (
     SlotInventory,
     Staged,
 )
-from leasehold.store import keys, scripts
+from leasehold.store import keys, layout, scripts
 from leasehold.store.hash_pages import read_hash
 from leasehold.store.inventory_steps import DAY_MS, Day, InventorySteps, deadline, start_ms
 from leasehold.store.link import Link
@@ -260,7 +260,9 @@ class RedisInventory:
 
     async def _known(self, merchant_id: str) -> dict[str, str]:
         """Return the fields of a merchant's inventory."""
-        return await read_hash(self._link, keys.inventory_key(merchant_id), deadline())
+        fields = await read_hash(self._link, keys.inventory_key(merchant_id), deadline())
+        layout.require(fields.get(layout.FIELD))
+        return fields
 
     async def _now_ms(self) -> int:
         now = await self._link.read("TIME", deadline=deadline(), key=keys.FEED_KEY)

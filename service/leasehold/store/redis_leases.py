@@ -1,6 +1,7 @@
 """What operators ask of leases, on Redis: one script for each operation, and SCAN for lists."""
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 from leasehold.model import ids
@@ -24,6 +25,7 @@ from leasehold.model.operators import (
 )
 from leasehold.model.slot import Slot
 from leasehold.store import keys, scripts
+from leasehold.store.hooks import tell_nobody
 from leasehold.store.link import Link
 from leasehold.store.marker import Runner
 from leasehold.store.presence import refuse_if_missing
@@ -38,13 +40,24 @@ class RedisLeases:
     """An OperatorStore; none of it takes a free spot, so no quarantine stands in its way."""
 
     def __init__(
-        self, link: Link, terms: LeaseTerms, *, is_strict: bool, promising: Runner | None = None
+        self,
+        link: Link,
+        terms: LeaseTerms,
+        *,
+        is_strict: bool,
+        promising: Runner | None = None,
+        on_left_out: Callable[[int], object] = tell_nobody,
     ) -> None:
-        """``promising`` runs the scripts that promise time, if not the link does."""
+        """``promising`` runs the scripts that promise time, if not the link does.
+
+        ``on_left_out`` is called with the number of leases that a list leaves out because only a
+        later release knows the layout of their records.
+        """
         self._link = link
         self._promising = promising or link
         self._terms = terms
         self._is_strict = is_strict
+        self._on_left_out = on_left_out
         self._get_lease = scripts.load("get_lease")
         self._release_lease = scripts.load("release_lease")
         self._extend_lease = scripts.load("extend_lease")
@@ -159,9 +172,23 @@ class RedisLeases:
     async def _look_up(
         self, merchant_id: str, suffixes: list[str], deadline: Deadline
     ) -> list[LeaseRecord]:
-        """Return those that still are remembered."""
+        """Return those that still are remembered, and that this release can read."""
+        left_out = 0
+
+        async def look_up(named: ids.Reference) -> LeaseRecord | None:
+            nonlocal left_out
+            try:
+                return await self.get_lease(named, deadline)
+            except StoreUnavailableError as error:
+                if error.trouble is not StoreTrouble.LAYOUT_UNKNOWN:
+                    raise
+                left_out += 1
+                return None
+
         named = [ids.Reference(merchant_id, suffix) for suffix in suffixes]
-        found = await self._link.each(lambda it: self.get_lease(it, deadline), named)
+        found = await self._link.each(look_up, named)
+        if left_out:
+            self._on_left_out(left_out)
         return [lease for lease in found if lease]
 
 

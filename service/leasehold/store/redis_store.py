@@ -23,7 +23,7 @@ from leasehold.model.inventory import CheckAvailabilityOutcome, CheckAvailabilit
 from leasehold.model.lease import CreateLease, CreateLeaseOutcome, CreateLeaseStatus, LeaseTerms
 from leasehold.model.slot import Slot
 from leasehold.model.user_keys import UNKEYED, UserKeys
-from leasehold.store import keys, scripts
+from leasehold.store import keys, layout, scripts
 from leasehold.store.booking_records import NOBODY, RECORD_FIELDS, read_record
 from leasehold.store.hooks import tell_nobody
 from leasehold.store.link import Link
@@ -53,13 +53,15 @@ class RedisStore:
         on_cut: Callable[[], object] = tell_nobody,
         user_keys: UserKeys = UNKEYED,
         user_of: Callable[[str, bytes], str] = _of_nobody,
+        on_left_out: Callable[[int], object] = tell_nobody,
     ) -> None:
         """With ``is_strict`` only slots of the inventory exist, each with so many spots; else all.
 
         ``taking`` runs the scripts that take a free spot or tell of one, if not the link does.
         ``on_grant`` is called with the seconds for which each new lease was granted, ``on_cut`` for
-        each list that leaves bookings out. ``user_of`` takes an API and the original of a booking
-        made by it, and returns the user, empty for none.
+        each list that leaves later bookings out, ``on_left_out`` with the number of records that a
+        list leaves out because only a later release can read them. ``user_of`` takes an API and the
+        original of a booking made by it, and returns the user, empty for none.
         """
         self._link = link
         self._taking = taking or link
@@ -69,6 +71,7 @@ class RedisStore:
         self._on_cut = on_cut
         self._user_keys = user_keys
         self._user_of = user_of
+        self._on_left_out = on_left_out
         self._index = UserIndex(link, terms.booking_retention_ms)
         self._create_lease = scripts.load("create_lease")
         self._create_booking = scripts.load("create_booking")
@@ -192,7 +195,9 @@ class RedisStore:
     ) -> BookingRecord | None:
         """Return a booking as it is now, or None when it is unknown."""
         key = keys.booking_key(reference.merchant_id, reference.suffix)
-        fields = await self._link.read("HMGET", key, *RECORD_FIELDS, deadline=deadline)
+        words = ("HMGET", key, layout.FIELD, *RECORD_FIELDS)
+        v, *fields = await self._link.read(*words, deadline=deadline)
+        layout.require(v)
         return read_record(reference.merchant_id, fields) if fields[0] else None
 
     async def update_booking(
@@ -241,7 +246,10 @@ class RedisStore:
     async def list_bookings(self, user_id: str, deadline: Deadline) -> list[BookingRecord] | None:
         """Return the user's future bookings that stand, by start; None for an unknown user."""
         users = self._user_keys.digests(user_id)
-        found = await list_bookings(self._link, self._index, users, deadline)
+        listed = await list_bookings(self._link, self._index, users, deadline)
+        found = listed.records
+        if listed.left_out:
+            self._on_left_out(listed.left_out)
         if found and len(found) > MOST_LISTED:
             self._on_cut()
         return found and found[:MOST_LISTED]
@@ -254,8 +262,9 @@ class RedisStore:
         if not self._user_keys.are_several:
             return ()
         key = keys.booking_key(booking.merchant_id, booking.suffix)
-        words = ("HMGET", key, "api", "original")
-        api, original = await self._link.read(*words, deadline=deadline)
+        words = ("HMGET", key, layout.FIELD, "api", "original")
+        v, api, original = await self._link.read(*words, deadline=deadline)
+        layout.require(v)
         user_id = self._user_of(api, base64.b64decode(original)) if api else ""
         return self._user_keys.digests(user_id) if user_id else ()
 

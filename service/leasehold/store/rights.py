@@ -12,7 +12,7 @@ _MARKER = "marker"
 _SINGLE_KEYS = ("feed", _MARKER)
 """Families of one key; the marker of a shard has a tag as well."""
 _OF_PYTHON = """
-    TIME; HGET HMGET booking; HMGET lease; ZRANGE bookings-of; GET MGET slot;
+    TIME; HMGET booking; HMGET lease; ZRANGE bookings-of; GET MGET slot;
     HLEN HSCAN inventory; HLEN HSCAN spots; HLEN HSCAN PTTL stage; HMGET feed; HMGET marker;
     SET ack
 """

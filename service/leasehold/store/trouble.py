@@ -55,6 +55,8 @@ _INSIDE_A_SCRIPT = re.compile(r"^(?:ERR )?Error running script.*?: -(?P<code>[A-
 # A cluster answers so inside a script, each version in its own words, when a key that the script
 # asks for has moved away meanwhile, and when a cluster that is down still takes reads.
 _MOVED_AWAY = "ttempted to access a non local key in a cluster node"
+# So a script of ours ends when only a later release knows a record (lua/include/read_record.lua).
+_LAYOUT_UNKNOWN = "LAYOUT_UNKNOWN "
 _DOWN_FOR_WRITES = "while the cluster is down"
 # So a script is told that the user may not run one of its commands, or not on this key.
 _DENIED_INSIDE_A_SCRIPT = re.compile(r"The user executing the script can't|ACL failure in script")
@@ -75,6 +77,8 @@ def from_redis(error: Exception) -> StoreTrouble | None:
         return StoreTrouble.MIGRATING
     if _DOWN_FOR_WRITES in str(error):
         return StoreTrouble.CLUSTER_DOWN
+    if _LAYOUT_UNKNOWN in str(error):
+        return StoreTrouble.LAYOUT_UNKNOWN
     if _DENIED_INSIDE_A_SCRIPT.search(str(error)):
         return StoreTrouble.ACCESS_DENIED
     return None

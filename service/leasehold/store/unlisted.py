@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from leasehold.model.ids import decode_id
 from leasehold.model.inventory import ManyLeftOutError, Staged
-from leasehold.store import keys, scripts
+from leasehold.store import keys, layout, scripts
 from leasehold.store.hash_pages import hash_pages, read_hash
 from leasehold.store.inventory_steps import InventorySteps, deadline
 from leasehold.store.link import Link
@@ -82,8 +82,10 @@ class UnlistedMerchants:
 
     async def latest_ms(self) -> int:
         """Return when the latest complete feed was made, 0 when there is none."""
-        read = self._link.read("HGET", keys.FEED_KEY, "complete_ms", deadline=deadline())
-        return int(await read or 0)
+        words = ("HMGET", keys.FEED_KEY, layout.FIELD, "complete_ms")
+        v, complete_ms = await self._link.read(*words, deadline=deadline())
+        layout.require(v)
+        return int(complete_ms or 0)
 
     async def close(self, staged: Staged, generated_at_ms: int) -> None:
         """Keep those that are left out known, and keep earlier feeds from adding to them."""
@@ -106,6 +108,7 @@ class UnlistedMerchants:
         With ``before_ms`` on a day that is known from no later feed.
         """
         fields = await read_hash(self._link, keys.inventory_key(merchant_id), deadline())
+        layout.require(fields.get(layout.FIELD))
         today = keys.start_text(now_ms // 1000).partition("T")[0]
         days = sorted(
             name.removeprefix("day:")

@@ -91,6 +91,10 @@ lists_cut = Counter(
     "leasehold_booking_lists_cut_total",
     "Answers to ListBookings that leave out later bookings, because the user has more than 1000.",
 )
+records_left_out = Counter(
+    "leasehold_records_left_out_total",
+    "Leases and bookings that lists leave out, because only a later release can read them.",
+)
 finding = Gauge(
     "leasehold_finding",
     "1 for the state (ok, warning, failed) that a finding is in; /readyz?verbose tells more.",
