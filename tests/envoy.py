@@ -70,14 +70,20 @@ class Envoy:
         """Return the addresses that calls are sent to."""
         assert self.process.poll() is None, self._log.read_text()
         try:
-            url = f"http://127.0.0.1:{self._admin}/clusters"
-            with urllib.request.urlopen(url, timeout=5) as it:
-                text = it.read().decode()
+            text = self._read("/clusters")
         except OSError:
             return set()
         return set(
             re.findall(r"^leasehold::([^:]+:\d+)::health_flags::healthy$", text, re.MULTILINE)
         )
+
+    def stat(self, name: str) -> int:
+        """Return a counter or a gauge by its full name."""
+        return int(self._read(f"/stats?filter=^{name}$").rpartition(": ")[2])
+
+    def _read(self, path: str) -> str:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self._admin}{path}", timeout=5) as it:
+            return str(it.read().decode())
 
 
 @contextmanager

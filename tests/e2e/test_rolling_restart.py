@@ -7,12 +7,16 @@ import subprocess
 import time
 from pathlib import Path
 
+import grpc
 import pytest
 from tests.callers import calls_of, load, until
+from tests.calls import Failure, lease_request, read_failure
 from tests.envoy import balancing, binary, render
-from tests.servers import RedisServer, free_port
-from tests.service import Service, serving
+from tests.servers import RedisServer, free_port, poll, running
+from tests.service import Service, now_ms, serving
 from tests.tls import House, house
+
+from leasehold.generated.ext.maps.booking.partner.v2 import booking_service_pb2_grpc as pb_grpc
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +62,43 @@ def test_envoy_cuts_off_whoever_does_not_finish_the_handshake(
             began_at_s = time.monotonic()
             assert silent.recv(1) == b""
             assert 5 < time.monotonic() - began_at_s < 20
+
+
+@pytest.mark.long
+def test_outage_behind_envoy_is_answered_by_envoy_without_a_reason(
+    at_home: House, tmp_path: Path
+) -> None:
+    """When no process is ready callers learn no reason, and we count nothing (failure mode 69).
+
+    What docs/api.md says of an UNAVAILABLE that is not ours.
+    """
+    own = at_home.clients.issue("envoy.internal")
+    names = {**at_home.settings(), "TLS_CLIENT_NAMES": "envoy.internal"}
+    addresses = [f"127.0.0.1:{free_port()}"] * 3
+    with (
+        running("valkey9") as store,
+        serving(LISTEN=addresses[0], REDIS_URL=store.url, UNREADY_AFTER_S="0.1", **names) as one,
+        balancing(at_home, own, addresses, tmp_path) as balancer,
+        grpc.secure_channel(balancer.address, at_home.credentials(at_home.partner)) as channel,
+    ):
+        create_lease = pb_grpc.BookingServiceStub(channel).CreateLease
+
+        def failure() -> Failure:
+            with pytest.raises(grpc.RpcError) as caught:
+                create_lease(lease_request(now_ms(), reference="r-2"), timeout=10)
+            return read_failure(caught.value)
+
+        assert create_lease(lease_request(now_ms()), timeout=10).HasField("lease")
+        store.stop()
+        # Envoy's workers learn a moment after its page does.
+        poll("Envoy refuses", lambda: failure().details == ())
+        before = calls_of(one)
+        refused = failure()
+        assert refused == Failure(grpc.StatusCode.UNAVAILABLE, "no healthy upstream", ())
+        assert calls_of(one) == before
+        assert balancer.healthy() == set()
+        assert balancer.stat("cluster.leasehold.membership_healthy") == 0
+        assert balancer.stat("cluster.leasehold.upstream_cx_none_healthy") >= 1
 
 
 @pytest.mark.long

@@ -29,6 +29,7 @@ from leasehold.model.inventory import Availability, Scope, Staged
 from leasehold.model.lease import CreateLease, CreateLeaseStatus, LeaseTerms
 from leasehold.model.operators import ExtendLease, ReleaseLease
 from leasehold.model.slot import Slot
+from leasehold.store import cluster as cluster_module
 from leasehold.store import keys, scripts
 
 Dump = dict[str, Any]
@@ -353,7 +354,7 @@ async def test_cluster_slot_given_away_is_asked_for_at_its_new_owner(
 async def test_cluster_call_that_waits_for_a_slot_goes_on_when_it_has_arrived(
     backend: Backend, moving: Cluster
 ) -> None:
-    """A slot on the move is waited for until the caller's deadline, with no repeats allowed."""
+    """A slot on the move is waited for, with no repeats allowed."""
     slot = await backend.slot()
     backend.is_strict = False
     stays = f"lease:{{{backend.merchant}}}:other"
@@ -373,10 +374,47 @@ async def test_cluster_call_that_waits_for_a_slot_goes_on_when_it_has_arrived(
     assert (await asked).status is CreateLeaseStatus.CREATED
 
 
+async def test_cluster_slot_that_stays_half_way_is_not_waited_for_again_and_again(
+    backend: Backend, moving: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One call waits for a while, the next ones are sent once (failure mode 69).
+
+    A slot that no call has met on its way of late is waited for again.
+    """
+    monkeypatch.setattr(cluster_module, "_LONGEST_MOVE_S", 0.2)
+    slot = await backend.slot()
+    backend.is_strict = False
+    stays = f"lease:{{{backend.merchant}}}:other"
+    await backend.redis.set(stays, "1", ex=60)
+    migration = moving.migration(moving.slot_of(stays))
+    migration.begin()
+
+    async def sent(deadline: Deadline) -> int:
+        """Return how often a call is sent before it is refused."""
+        ask(migration.source, "CONFIG", "RESETSTAT")
+        with pytest.raises(StoreUnavailableError) as caught:
+            await backend.store().create_lease(CreateLease(slot, "r-1", UNTIL_MS), deadline)
+        assert caught.value.trouble is StoreTrouble.MIGRATING
+        return refusals(migration.source)
+
+    deadline = soon()
+    assert await sent(deadline) > 1
+    assert await sent(deadline) == 1
+    assert deadline.remaining_s() > 0
+    monkeypatch.setattr(cluster_module, "_MOVE_FORGOTTEN_S", 0)
+    assert await sent(Deadline.within(0.5, None)) > 1
+    migration.abandon()
+
+
 def calls_refused(server: RedisServer) -> bool:
     """Tell whether a node has sent callers on twice since the test began to move a slot."""
+    return refusals(server) > 1
+
+
+def refusals(server: RedisServer) -> int:
+    """Return how often a node has sent callers on since the test began to move a slot."""
     with server.client() as client:
-        return int(client.info("errorstats").get("errorstat_ASK", {"count": 0})["count"]) > 1
+        return int(client.info("errorstats").get("errorstat_ASK", {"count": 0})["count"])
 
 
 async def test_cluster_command_that_is_dropped_leaves_no_asking_behind(

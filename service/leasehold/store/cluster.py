@@ -30,6 +30,9 @@ _REDIRECTS_WITHOUT_PAUSE = 3
 # With less, the caller is better told that a slot is on the move than that its time was short.
 _LEAST_TIME_LEFT_S = 0.02
 _SCRIPTS = ("EVALSHA", "EVAL")
+_LONGEST_MOVE_S = 1
+# A hash slot that no call has met on its way for so long has arrived meanwhile.
+_MOVE_FORGOTTEN_S = 5
 _LEAVING_LOOK_S = 0.05
 _LEAVING_LIMIT_S = 10
 
@@ -60,7 +63,8 @@ class Cluster:
     What a node answers with MOVED, ASK or TRYAGAIN it has not carried out, so it is sent again,
     whatever it is, until the deadline. A script does not follow ASK: where a hash slot arrives, a
     key that is still to come looks like one that is not there, and the script would grant it again.
-    It waits until the slot has arrived.
+    It waits until the slot has arrived, but no longer than a second after a call has first met the
+    slot on its way: a move that stopped half-way must not cost each call its whole time.
 
     ``draw_map`` asks some of the nodes that it is given, and others that it knows, who owns what.
     ``make_node`` returns a node that is not connected yet.
@@ -84,6 +88,8 @@ class Cluster:
         self._map_pause_s = _FIRST_MAP_PAUSE_S
         self._trouble: StoreTrouble = StoreTrouble.UNREACHABLE
         self._pausing = 0
+        self._moves: dict[int, tuple[float, float]] = {}
+        """When calls have met a hash slot on its way, first and last."""
 
     @property
     def in_flight(self) -> int:
@@ -109,6 +115,8 @@ class Cluster:
                     raise
                 attempt += 1
                 redirection = self._redirection(error, at, words)
+                if redirection is None and key and self._is_stuck(key):
+                    raise
                 if redirection is None or attempt % _REDIRECTS_WITHOUT_PAUSE == 0:
                     await self._pause(attempt, deadline, error)
                     redirection = await self._owner(key, deadline), False
@@ -203,6 +211,15 @@ class Cluster:
             self._map.owners[told.slot_id] = there
             return there, False
         return None if words[0] in _SCRIPTS else (there, True)
+
+    def _is_stuck(self, key: str) -> bool:
+        """Note that a hash slot is on its way, and tell whether it has been for too long."""
+        slot, now_s = key_slot(key.encode()), time.monotonic()
+        first_s, last_s = self._moves.get(slot, (now_s, now_s))
+        if now_s - last_s > _MOVE_FORGOTTEN_S:
+            first_s = now_s
+        self._moves[slot] = first_s, now_s
+        return now_s - first_s >= _LONGEST_MOVE_S
 
     def _node(self, at: Address) -> Node:
         if at not in self._nodes:
