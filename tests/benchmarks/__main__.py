@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.status import Status
 from tests import servers
-from tests.benchmarks import bench, generator, growth, machine, render, rounds, tables
+from tests.benchmarks import bench, generator, growth, machine, pod, render, rounds, tables
 from tests.benchmarks.processes import MissingError
 from tests.benchmarks.results import HALF, Filled, Result, Row
 from tests.benchmarks.rounds import Measured, Plan
@@ -85,6 +85,17 @@ def run_growth(
         entries = growth.entries(shared, name, sizes, filled, status.update)
         rows = _measure(plan, entries, only, stack, status)
     _finish(made.result("growth", plan, rows, versions, filled), out)
+
+
+@app.command("pod")
+def run_pod(seconds: Seconds = 4, store: Store = None) -> None:
+    """Measure what one process carries: calls a second, one after the other, and its memory."""
+    _Made.now()
+    with ExitStack() as stack:
+        shared = stack.enter_context(_bench())
+        at = stack.enter_context(bench.servers(store or _store()))
+        for carried in pod.carried(bench.entries(shared, at, stack), seconds):
+            console.print(str(carried))
 
 
 @app.command("render")

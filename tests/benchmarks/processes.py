@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 # Of /proc/<pid>/stat, counted from the field that follows the program's name.
 _PARENT, _OWN, _REAPED = 1, slice(11, 13), slice(13, 15)
@@ -31,6 +32,11 @@ def cpu_s(pids: Iterable[int]) -> float:
         fields = _stat(pid)
         ticks += sum(map(int, [*fields[_OWN], *fields[_REAPED]])) if fields else 0
     return ticks / _TICKS_PER_S
+
+
+def resident_bytes(pid: int) -> int:
+    """Return the memory that a process itself has in use now."""
+    return int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]) * _PAGE_BYTES
 
 
 def _children() -> dict[int, list[int]]:

@@ -4,7 +4,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from tests.benchmarks import bench, generator, rounds
+from tests.benchmarks import bench, generator, pod, rounds
 from tests.benchmarks.bodies import CREATE_LEASE, Leases
 from tests.benchmarks.generator import Step
 from tests.benchmarks.processes import BenchError, MissingError
@@ -59,6 +59,18 @@ def test_every_subject_of_ours_is_measured(shared: Bench, servers: bench.Servers
         at_half = row.at(HALF)
         assert at_half
         assert at_half.p50_ms.median <= at_half.p99_ms.median <= at_half.max_ms.median
+
+
+def test_what_a_pod_carries_is_measured_for_each_call(
+    shared: Bench, servers: bench.Servers
+) -> None:
+    """Each call of partners has its rate, and the memory of the process that serves."""
+    with ExitStack() as stack:
+        found = list(pod.carried(bench.entries(shared, servers, stack), 0.2))
+
+    assert len(found) == 3
+    assert all(each.requests_per_s > 100 for each in found)
+    assert all(20_000_000 < each.resident_bytes < 500_000_000 for each in found)
 
 
 @pytest.mark.parametrize(
