@@ -169,13 +169,16 @@ def test_an_ascii_terminal_shows_what_it_can(service: Service) -> None:
     assert re.search(r"\| staff +\| Zo\\xeb", seen)
 
 
-def test_a_terminal_shows_tables_in_which_ids_are_whole(service: Service) -> None:
-    """People see a table that fits the terminal, and can copy ids from it."""
+def test_a_terminal_shows_tables_in_which_nothing_is_cut(service: Service) -> None:
+    """People see a table that fits the terminal: ids are in one piece, other values are folded."""
     at = ("--address", str(service.told["operator_listen"]))
     run("hold", *slot("di").split(), "--for", "5m", "--address", service.address)
     seen = on_a_terminal("lease", "list", "--merchant", "salon-1", *at, columns=80)
     assert re.search(rf"│ {ID} +│ held +│", seen)
     assert max(map(len, seen.splitlines())) <= 80
+    settings = on_a_terminal("config", columns=80)
+    assert max(map(len, settings.splitlines())) <= 80
+    assert "\u2026" not in settings
 
 
 SHOW_TIMES = {

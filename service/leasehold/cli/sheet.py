@@ -37,10 +37,6 @@ class Sheet:
         self._title = title
         self._rows: list[tuple[Cell, ...]] = []
 
-    def __len__(self) -> int:
-        """Return the number of records."""
-        return len(self._rows)
-
     def add_row(self, *cells: Cell) -> None:
         """Add a record."""
         self._rows.append(cells)
@@ -81,7 +77,7 @@ class Sheet:
     def _column(self, number: int) -> Column:
         name = self._names[number]
         if not isinstance(name, tuple):
-            return Column(str(name))
+            return Column(str(name), overflow="fold")
         # Ids and times are for copying.
         firsts = [self._text(_values((row[number],))[0]) for row in self._rows]
         longest = max(map(len, firsts), default=0)
