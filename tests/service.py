@@ -45,12 +45,13 @@ class Service:
     """One `leasehold serve`, or another module that tells its address as that does."""
 
     program: tuple[str, ...] = ("leasehold", "serve")
+    more_environment: Mapping[str, str] = {}
 
     def __init__(self, *arguments: str, **settings: str) -> None:
         self._log_file = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed in close()
         self.process = subprocess.Popen(
             [sys.executable, "-m", *self.program, *arguments],
-            env={**environment(), **ANY_PORT, **environment(**settings)},
+            env={**environment(), **ANY_PORT, **environment(**settings), **self.more_environment},
             stdout=subprocess.DEVNULL,
             stderr=self._log_file,
         )

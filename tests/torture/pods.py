@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 
 from tests.servers import free_port
@@ -16,14 +16,18 @@ SETTINGS = {
 class Pod:
     """One `leasehold serve` on a port of its own."""
 
-    def __init__(self, settings: Mapping[str, str]) -> None:
+    def __init__(
+        self, settings: Mapping[str, str], release: Callable[..., Service] = Service
+    ) -> None:
+        """``release`` starts a process of the working tree, or of another release."""
+        self.release = release
         self.address = f"127.0.0.1:{free_port()}"
         self._settings = {**SETTINGS, **settings, "LISTEN": self.address}
         self._service: Service | None = None
 
     def start(self) -> None:
         """Start it and wait until it serves."""
-        self._service = Service(**self._settings)
+        self._service = self.release(**self._settings)
         self._service.wait_until_serving()
 
     def kill(self) -> None:
