@@ -4,7 +4,7 @@ import asyncio
 import signal
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 
 import grpc
@@ -16,7 +16,12 @@ from leasehold.doors import Doors
 from leasehold.model.address import Address
 from leasehold.model.booking import MOST_LISTED
 from leasehold.model.deadline import Deadline
-from leasehold.model.errors import StoreTrouble
+from leasehold.model.errors import (
+    DeadlinePassedError,
+    OverloadedError,
+    StoreTrouble,
+    StoreUnavailableError,
+)
 from leasehold.model.finding import Finding
 from leasehold.rpc import server
 from leasehold.rpc.calls import CallInterceptor
@@ -38,6 +43,7 @@ from leasehold.store.redis_inventory import RedisInventory
 from leasehold.store.redis_leases import RedisLeases
 from leasehold.store.redis_store import RedisStore
 from leasehold.store.topology import Access, open_link
+from leasehold.store.user_key_mark import UserKeyMark
 from leasehold.telemetry import metrics, ops_http
 from leasehold.telemetry.findings import Findings
 from leasehold.telemetry.readiness import Readiness
@@ -50,6 +56,10 @@ _EVERY_SLOT_EXISTS = Finding(
 )
 # What is left to do once every running call has its answer: to send it.
 _LAST_WORDS_S = 1
+
+
+class UserKeyError(Exception):
+    """This process does not hold the key that the store's users are digested with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +89,8 @@ async def serve(settings: Settings, redis_url: str, announce: Callable[[Serving]
             taking=watch.taking(),
             on_grant=metrics.lease_seconds.observe,
             on_cut=_note_cut,
+            user_keys=settings.user_keys(),
+            admit_users=watch.user_key_mark.admit,
             user_of=user_of,
             on_left_out=_note_left_out,
         )
@@ -125,6 +137,7 @@ async def serve(settings: Settings, redis_url: str, announce: Callable[[Serving]
         )
         for listener in (partners, operators):
             stack.push_async_callback(listener.stop, None)
+        await _refuse_other_user_key(watch.user_key_mark)
         serving = Serving(
             partners=await doors.open(partners, "listen"),
             operators=await doors.open(operators, "operator_listen"),
@@ -171,14 +184,26 @@ async def open_doctor(settings: Settings) -> AsyncIterator[Doctor]:
         link, terms = _open_link(settings, _store_url(settings), stack), settings.lease_terms()
         is_strict = settings.inventory == "strict"
         numbers = (settings.replica_acks, settings.max_slot_s, terms.max_lease_ms)
-        yield Doctor(link, *numbers, is_strict=is_strict)
+        yield Doctor(link, *numbers, is_strict=is_strict, user_keys=settings.user_keys())
 
 
 @asynccontextmanager
 async def open_eraser(settings: Settings) -> AsyncIterator[Eraser]:
     """Open the configured store, or else this machine's embedded one, to forget people."""
     async with AsyncExitStack() as stack:
-        yield Eraser(_open_link(settings, _store_url(settings), stack), without_person)
+        link = _open_link(settings, _store_url(settings), stack)
+        yield Eraser(link, without_person, settings.user_keys())
+
+
+async def _refuse_other_user_key(mark: UserKeyMark) -> None:
+    """Raise UserKeyError if the store answers, and its users have a key that is not held.
+
+    Before the first beat: a store that nobody has served from yet has no marker.
+    """
+    with suppress(StoreUnavailableError, DeadlinePassedError, OverloadedError):
+        finding = await mark.look(Deadline.within(_LAST_WORDS_S, None))
+        if finding.state == "failed":
+            raise UserKeyError(finding.detail)
 
 
 def _note_cut() -> None:

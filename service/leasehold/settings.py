@@ -135,6 +135,7 @@ class Settings(StoreSettings):
             *self._contradictions(),
             *self.listener_contradictions(),
             *self.store_contradictions(),
+            *self.user_key_faults(),
         ]
         if faults:
             raise ValueError("\n".join(faults))

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field, FilePath, SecretStr
 
 from leasehold.listeners import ListenerSettings
 from leasehold.model import store_url
+from leasehold.model.user_keys import UNKEYED, UserKeys, UserKeysError, parse_user_keys
 from leasehold.options import PREFIX, allow, count, file, seconds
 
 
@@ -67,6 +68,25 @@ class StoreSettings(ListenerSettings):
         " unless all of them, a failover may lose it.",
     )
     replica_ack_timeout_s: float = seconds(0.5, 0.01, 60, "Longest wait for them.")
+
+    user_key_file: FilePath | None = file(
+        "Keys that user ids are digested with, one a line: the first writes, all are read; `none`"
+        " stands for no key, as without the file."
+    )
+
+    def user_keys(self) -> UserKeys:
+        """Return what user ids are digested with."""
+        return parse_user_keys(self.user_key_file.read_bytes()) if self.user_key_file else UNKEYED
+
+    def user_key_faults(self) -> Iterator[str]:
+        """Yield what is wrong with the file of keys, and nothing of the keys."""
+        name = f"{PREFIX}USER_KEY_FILE ({self.user_key_file})"
+        try:
+            self.user_keys()
+        except UserKeysError as error:
+            yield from (f"{name}: {fault}" for fault in error.faults)
+        except OSError as error:
+            yield f"{name}: {error.strerror}"
 
     def store_contradictions(self) -> Iterator[str]:
         """Yield what is set of the store's access and would not be used, or not work."""

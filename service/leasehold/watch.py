@@ -12,6 +12,7 @@ from leasehold.store.link import Link
 from leasehold.store.long_slots import LongSlots
 from leasehold.store.marker import Runner
 from leasehold.store.markers import Guard, Markers
+from leasehold.store.user_key_mark import UserKeyMark
 from leasehold.telemetry import metrics
 from leasehold.telemetry.findings import Findings
 from leasehold.telemetry.rounds import Rounds
@@ -30,6 +31,8 @@ class Watch:
         self._known = known
         self._timeout_s = settings.call_timeout_s
         self._replica_acks = settings.replica_acks
+        self.user_key_mark = UserKeyMark(link, settings.user_keys(), writes=True)
+        """Whether users may be looked for and written."""
         self._long_slots = LongSlots(link, settings.max_slot_s, _PAGES_A_LOOK)
         self._feed_ages = FeedAgeWatch(link, _PAGES_A_LOOK, _MERCHANTS_A_LOOK)
         self._is_strict = settings.inventory == "strict"
@@ -78,6 +81,9 @@ class Watch:
     # That a store does not answer is told by readiness; what is known stays known meanwhile.
 
     async def _beat(self) -> None:
+        with suppress(StoreUnavailableError, DeadlinePassedError, OverloadedError):
+            deadline = Deadline.within(self._timeout_s, None)
+            self._known.note(await self.user_key_mark.look(deadline))
         with suppress(StoreUnavailableError, DeadlinePassedError, OverloadedError):
             self._known.note(await self._markers.beat(Deadline.within(self._timeout_s, None)))
             self._known.note(self._markers.step)

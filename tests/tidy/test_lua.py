@@ -11,6 +11,7 @@ from leasehold.model.lease import CreateLeaseStatus
 from leasehold.model.operators import ExtendLeaseStatus, InspectSlotStatus, ReleaseLeaseStatus
 from leasehold.store import layout, rights, scripts
 from leasehold.store.marker import BeatStatus
+from leasehold.store.user_key_mark import MarkUserKeyStatus
 
 OUTCOMES = {
     "create_lease": list(CreateLeaseStatus),
@@ -38,6 +39,7 @@ OUTCOMES = {
     "note_shard": ["lost", "noted"],
     "forget_feed": ["forgotten"],
     "beat": list(BeatStatus),
+    "mark_user_key": list(MarkUserKeyStatus),
     "check_permissions": ["checked"],
 }
 """The set of outcomes that Python knows of each script."""

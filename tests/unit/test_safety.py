@@ -37,6 +37,7 @@ def test_every_finding_of_a_look_can_be_required() -> None:
         "step",
         "data",
         "slots",
+        "users",
         "feeds",
     ) == FINDING_NAMES[:-2]
     assert {each.state for each in judge(WELL, 0)} == {"ok"}

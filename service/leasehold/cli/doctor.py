@@ -42,6 +42,8 @@ REMEDIES = {
     " leasehold inventory drop.",
     "cluster": "Bring the shard back, or finish the move of the slot: redis-cli --cluster fix.",
     "sentinels": "Bring the Sentinels back; without most of them no failover is followed.",
+    "users": "Give every process and command the same LEASEHOLD_USER_KEY_FILE, with the"
+    " store's key, and `none` last while bookings without a key may be stored (docs/runbook.md).",
 }
 """What to do about each finding that is not ok."""
 CURES = {

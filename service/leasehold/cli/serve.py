@@ -46,7 +46,7 @@ def serve(
                 runner.run(
                     bootstrap.serve(settings, url, lambda at: _announce(settings, at, url, store))
                 )
-        except (EmbeddedStoreError, ListenError) as error:
+        except (EmbeddedStoreError, ListenError, bootstrap.UserKeyError) as error:
             fail(str(error), UNUSABLE)
 
 

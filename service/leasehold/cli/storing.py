@@ -5,10 +5,15 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import TypeVar
 
-from leasehold.cli.console import UNAVAILABLE, fail
-from leasehold.model.errors import DeadlinePassedError, StoreUnavailableError
+from leasehold.cli.console import UNAVAILABLE, UNUSABLE, fail
+from leasehold.model.errors import DeadlinePassedError, StoreTrouble, StoreUnavailableError
 from leasehold.model.store_url import hide_password
 from leasehold.settings import Settings
+
+_OTHER_KEY = (
+    "The store's users are digested with a key that LEASEHOLD_USER_KEY_FILE does not hold."
+    " Use the file of the processes that serve; leasehold doctor names the key."
+)
 
 Opened = TypeVar("Opened")
 Answer = TypeVar("Answer")
@@ -28,6 +33,8 @@ def with_store(
     try:
         return asyncio.run(run())
     except StoreUnavailableError as error:
+        if error.trouble is StoreTrouble.USER_KEY:
+            fail(_OTHER_KEY, UNUSABLE)
         fail(f"The store at {_address(settings)} gave no answer: {error}", UNAVAILABLE)
     except DeadlinePassedError:
         fail(f"The store at {_address(settings)} gave no answer in time.", UNAVAILABLE)

@@ -55,6 +55,8 @@ class StoreTrouble(StrEnum):
     """The store's clock has stepped, and what was held by it may not have ended yet."""
     LAYOUT_UNKNOWN = "STORE_LAYOUT_UNKNOWN"
     """A record has a layout that only a later release knows; nothing was done."""
+    USER_KEY = "STORE_USER_KEY"
+    """The store's users are digested with a key that this process does not hold."""
     NO_INVENTORY = "NO_INVENTORY"
     """Inventory is strict, and nobody has any: it was never loaded, or was lost."""
 

@@ -18,6 +18,7 @@ FINDING_NAMES = (
     "step",
     "data",
     "slots",
+    "users",
     "feeds",
     "cluster",
     "sentinels",

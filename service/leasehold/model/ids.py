@@ -70,6 +70,11 @@ def user_digest(user_id: str, key: bytes | None = None) -> str:
     return _written(hmac.digest(key, b"user\0" + user_id.encode(), "sha256")[:_SUFFIX_BYTES])
 
 
+def key_fingerprint(key: bytes) -> str:
+    """Name a key of users without telling anything of it; no digest of a user is the same."""
+    return _written(hmac.digest(key, b"fingerprint", "sha256")[:_SUFFIX_BYTES])
+
+
 def wire_id(merchant_id: str, suffix: str) -> str:
     """Return a lease or booking id on the wire, ``<encoded merchant>.<suffix>``.
 

@@ -14,18 +14,20 @@ from leasehold.model.deadline import Deadline
 from leasehold.model.errors import StoreTrouble, StoreUnavailableError
 from leasehold.model.finding import Finding
 from leasehold.model.ids import Reference, encode_id, wire_id
+from leasehold.model.user_keys import UNKEYED, UserKeys
 from leasehold.store import feed_ages, keys, layout, permissions, safety
 from leasehold.store.booking_records import NOBODY
 from leasehold.store.link import Link
 from leasehold.store.long_slots import LongSlots
 from leasehold.store.node import Node
 from leasehold.store.user_index import UserIndex
+from leasehold.store.user_key_mark import UserKeyMark
 
 _KEYS_AT_ONCE = 500
 _CALL_TIMEOUT_S = 30
 _MOST_COMPLAINTS = 100
 _CALL_ENDS_IN_S = 1
-_MARKER = re.compile(r"marker(?::\{\d+\})?")
+_MARKER = re.compile(r"marker(?::\{(?:\d+|users)\})?")
 _FAMILY = re.compile(
     r"(?:slot|lease|booking|bookings-of|spots|full|inventory|stage|ack|events|expiring)[:{]"
 )
@@ -45,6 +47,7 @@ class Doctor:
         hold_ms: int,
         *,
         is_strict: bool = False,
+        user_keys: UserKeys = UNKEYED,
     ) -> None:
         """Take what the service is set to; ``hold_ms`` is the longest lease.
 
@@ -56,6 +59,7 @@ class Doctor:
         self._hold_ms = hold_ms
         self._is_strict = is_strict
         self._index = UserIndex(link, booking_retention_ms=0)
+        self._user_key_mark = UserKeyMark(link, user_keys, writes=False)
 
     async def findings(self) -> list[Finding]:
         """Return what the store's own settings put at risk, and what the markers tell.
@@ -74,6 +78,7 @@ class Doctor:
         found = await safety.look(self._link, _deadline(), self._replica_acks, asks_config=True)
         slots = LongSlots(self._link, self._max_slot_s, most_pages=math.inf)
         found += [*await self._markers(), await slots.look(_deadline())]
+        found.append(await self._user_key_mark.look(_deadline()))
         if not self._is_strict:
             return [*found, Finding(feed_ages.NAME, "ok", "inventory is open, and needs no feed")]
         feeds = feed_ages.FeedAgeWatch(self._link, most_pages=math.inf, most_merchants=math.inf)

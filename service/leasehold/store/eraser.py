@@ -13,6 +13,7 @@ from leasehold.store import keys, layout, scripts
 from leasehold.store.booking_records import NOBODY
 from leasehold.store.link import Link
 from leasehold.store.user_index import EVERYTHING, UserIndex
+from leasehold.store.user_key_mark import UserKeyMark
 
 _KEYS_AT_ONCE = 500
 _TOLD_AT_ONCE = 20
@@ -31,6 +32,7 @@ class Eraser:
         """``without_person`` takes an API and the original of a booking made by it."""
         self._link = link
         self._user_keys = user_keys
+        self._user_key_mark = UserKeyMark(link, user_keys, writes=False)
         self._without_person = without_person
         self._has_unread = False
         self._forget_user = scripts.load("forget_user")
@@ -49,6 +51,7 @@ class Eraser:
         StoreUnavailableError raised when all others are done: it may be the user's.
         """
         self._has_unread = False
+        await self._user_key_mark.admit(_deadline())
         users = self._user_keys.digests(user_id)
         forgotten = set[str]()
         for user in users:

@@ -14,6 +14,9 @@ from leasehold.model.slot import Slot
 FEED_KEY = "feed"
 """The feed that was imported last; it lies where its own name takes it."""
 
+USER_KEY_KEY = "marker:{users}"
+"""Names the key that users are digested with, by its fingerprint; it lies beside the marker."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SLOT_TEXT = re.compile(
     r"(?P<service>[^:]*):(?P<start>[^/]*)"

@@ -2,7 +2,7 @@
 
 import base64
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from leasehold.model import ids
@@ -35,6 +35,14 @@ from leasehold.store.user_index import UserIndex
 _MADE = (CreateBookingStatus.CREATED, CreateBookingStatus.REPLAYED)
 
 
+Admit = Callable[[Deadline], Awaitable[None]]
+"""Raises StoreUnavailableError while something may not be asked."""
+
+
+async def _admit_all(_: Deadline) -> None:
+    pass
+
+
 def _of_nobody(_api: str, _original: bytes) -> str:
     return ""
 
@@ -52,6 +60,7 @@ class RedisStore:
         on_grant: Callable[[float], object] = tell_nobody,
         on_cut: Callable[[], object] = tell_nobody,
         user_keys: UserKeys = UNKEYED,
+        admit_users: Admit = _admit_all,
         user_of: Callable[[str, bytes], str] = _of_nobody,
         on_left_out: Callable[[int], object] = tell_nobody,
     ) -> None:
@@ -61,7 +70,8 @@ class RedisStore:
         ``on_grant`` is called with the seconds for which each new lease was granted, ``on_cut`` for
         each list that leaves later bookings out, ``on_left_out`` with the number of records that a
         list leaves out because only a later release can read them. ``user_of`` takes an API and the
-        original of a booking made by it, and returns the user, empty for none.
+        original of a booking made by it, and returns the user, empty for none. ``admit_users``
+        raises while the store's users are digested with none of ``user_keys``.
         """
         self._link = link
         self._taking = taking or link
@@ -70,6 +80,7 @@ class RedisStore:
         self._on_grant = on_grant
         self._on_cut = on_cut
         self._user_keys = user_keys
+        self._admit_users = admit_users
         self._user_of = user_of
         self._on_left_out = on_left_out
         self._index = UserIndex(link, terms.booking_retention_ms)
@@ -127,7 +138,7 @@ class RedisStore:
         """Book the slot for the user; see lua/create_booking.lua for the answers."""
         slot, lease, terms = command.slot, command.lease, self._terms
         merchant_id = command.merchant_id
-        users = self._user_keys.digests(command.user_id) if command.user_id else (NOBODY,)
+        users = await self._digests(command.user_id, deadline) if command.user_id else (NOBODY,)
         lease_suffix = lease.suffix if lease else ""
         if command.user_id:
             await self._index.intend(users[0], command.booking_id, deadline)
@@ -245,7 +256,7 @@ class RedisStore:
 
     async def list_bookings(self, user_id: str, deadline: Deadline) -> list[BookingRecord] | None:
         """Return the user's future bookings that stand, by start; None for an unknown user."""
-        users = self._user_keys.digests(user_id)
+        users = await self._digests(user_id, deadline)
         listed = await list_bookings(self._link, self._index, users, deadline)
         found = listed.records
         if listed.left_out:
@@ -266,7 +277,12 @@ class RedisStore:
         v, api, original = await self._link.read(*words, deadline=deadline)
         layout.require(v)
         user_id = self._user_of(api, base64.b64decode(original)) if api else ""
-        return self._user_keys.digests(user_id) if user_id else ()
+        return await self._digests(user_id, deadline) if user_id else ()
+
+    async def _digests(self, user_id: str, deadline: Deadline) -> tuple[str, ...]:
+        """Return all digests of a user; the first is written."""
+        await self._admit_users(deadline)
+        return self._user_keys.digests(user_id)
 
     def _spots_prefix(self, merchant_id: str) -> str:
         """Return what the scripts look for inventory with; empty for open inventory."""
