@@ -102,7 +102,10 @@ def keep_calling(service: Service, is_over: threading.Event) -> None:
 def metrics(service: Service) -> str:
     """What the service exposes once every method has been called."""
     poll(
-        "all is called", lambda: 'grpc_method="ReplaceAvailability"' in service.http("/metrics")[1]
+        "all is called",
+        lambda: re.search(
+            r'_started_total\{.*"ReplaceAvailability".*\} [1-9]', service.http("/metrics")[1]
+        ),
     )
     return service.http("/metrics")[1]
 
@@ -214,7 +217,7 @@ def numbers(prometheus: Prometheus, query: str) -> list[str]:
 def test_every_recorded_series_is_there_in_a_healthy_run(prometheus: Prometheus) -> None:
     """Rules that alerts and panels rest on give something, and no error."""
     rules = prometheus.rules("record")
-    assert len(rules) == 4
+    assert len(rules) == 6
     for rule in rules:
         poll(f"a number for {rule['name']}", lambda rule=rule: numbers(prometheus, rule["name"]))
 

@@ -6,12 +6,14 @@ from typing import Any
 
 import grpc
 import pytest
+from google.protobuf import descriptor_pool
 from tests.calls import lease_request
-from tests.servers import running
+from tests.servers import RedisServer, running
 from tests.service import Service, now_ms, serving
 
 from leasehold.generated.ext.maps.booking.partner.v2 import booking_service_pb2 as pb
 from leasehold.generated.ext.maps.booking.partner.v2 import booking_service_pb2_grpc as pb_grpc
+from leasehold.rpc.server import OPERATOR_SERVICES, PARTNER_SERVICES
 
 AT_ONCE = 64
 
@@ -20,6 +22,24 @@ def series(service: Service) -> set[str]:
     """Return the name and labels of everything that is exposed."""
     lines = service.http("/metrics")[1].splitlines()
     return {line.rpartition(" ")[0] for line in lines if not line.startswith("#")}
+
+
+def test_every_method_has_a_series_for_each_code_before_any_call(valkey: RedisServer) -> None:
+    """The first failure of a method is an increase, which alerts ask for, and not a new series."""
+    services = [
+        descriptor_pool.Default().FindServiceByName(name)
+        for name in (*PARTNER_SERVICES, *OPERATOR_SERVICES)
+    ]
+    methods = {(service.full_name, it.name) for service in services for it in service.methods}
+    codes = {code.name.replace("_", "").lower() for code in grpc.StatusCode} - {"cancelled"}
+
+    with serving(REDIS_URL=valkey.url) as service:
+        text = service.http("/metrics")[1]
+
+    pattern = r'_handled_total\{grpc_code="(\w+)",.*method="(\w+)",grpc_service="([\w.]+)".*\} 0'
+    found = {(service, method, code.lower()) for code, method, service in re.findall(pattern, text)}
+    shown = {(*method, code) for method in methods for code in {*codes, "canceled"}}
+    assert found == shown
 
 
 @pytest.mark.parametrize(

@@ -96,3 +96,11 @@ def test_a_mistake_of_ours_is_not_trouble_of_the_store(answer: str) -> None:
 def test_every_trouble_of_a_code_is_covered_here() -> None:
     """The samples above name every meaning of the table."""
     assert set(trouble._TROUBLE_BY_CODE.values()) <= set(ANSWERS.values())
+
+
+@pytest.mark.parametrize("answer", [it for it, found in ANSWERS.items() if "ACCESS" in found])
+def test_right_that_is_missing_asks_for_no_new_connection(answer: str) -> None:
+    """A new connection cures a password of yesterday; the rights of a user stay as they are."""
+    error = BaseParser.parse_error(answer)
+
+    assert trouble.lacks_a_right(error) == (not answer.startswith(("NOAUTH", "WRONGPASS")))

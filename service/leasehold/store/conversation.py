@@ -12,14 +12,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import structlog
 from hiredis import Reader
 from redis._parsers.base import BaseParser
 from redis.asyncio.connection import AbstractConnection
-from redis.exceptions import InvalidResponse, NoPermissionError, RedisError, ResponseError
+from redis.exceptions import InvalidResponse, RedisError, ResponseError
 
 from leasehold.model.deadline import Deadline
 from leasehold.model.errors import DeadlinePassedError, StoreTrouble, StoreUnavailableError
 from leasehold.store import trouble
+
+_log = structlog.get_logger()
 
 # A store that stays read-only costs a new connection at most this often.
 _LEAST_AGE_S = 0.5
@@ -185,11 +188,10 @@ class Conversation(asyncio.Protocol):
             return error
         age_s = time.monotonic() - self._opened_at_s
         # Permissions are looked up at every command, so a new connection would have the same.
-        is_curable = found in trouble.WORTH_ANOTHER_CONNECTION and not isinstance(
-            error, NoPermissionError
-        )
-        if is_curable and age_s >= _LEAST_AGE_S:
+        is_curable = found in trouble.WORTH_ANOTHER_CONNECTION and not trouble.lacks_a_right(error)
+        if is_curable and age_s >= _LEAST_AGE_S and not self._is_retired:
             self._is_retired = True
+            _log.warning("connection_replaced", reason=found.value)
         unavailable = StoreUnavailableError(found)
         unavailable.__cause__ = error
         return unavailable

@@ -84,6 +84,15 @@ def from_redis(error: Exception) -> StoreTrouble | None:
     return None
 
 
+def lacks_a_right(error: Exception) -> bool:
+    """Tell whether the store's user may not do this, which a new connection does not change."""
+    return (
+        isinstance(error, redis_errors.NoPermissionError)
+        or _code(error) == "NOPERM"
+        or bool(_DENIED_INSIDE_A_SCRIPT.search(str(error)))
+    )
+
+
 def _code(error: Exception) -> str:
     # redis-py takes the codes that it knows off the message and keeps them beside it.
     status_code = getattr(error, "status_code", None)
