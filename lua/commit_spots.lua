@@ -13,16 +13,19 @@
 -- ARGV[7]  slot_prefix      string   what precedes the slot in the slot keys of this merchant
 -- ARGV[8]  booking_prefix   string   what precedes the suffix in the booking keys of this merchant
 -- ARGV[9]  repeat_ms        integer  how long the stage outlives the last call
+-- ARGV[10] day_start_s      integer  when the day begins, epoch seconds
 -- Returns {status, ...} in order of precedence:
 --   day_over                        that day's inventory has ended
---   older_feed                      the day is known from a feed that was made later
+--   older_feed                      all of the day is known from a feed that was made later
 --   dropped                         the inventory was dropped meanwhile
 --   stage_incomplete                not all that was staged is there any more
 --   committed         done removed  the first so many of the slots are as the feed says; so many of the day are gone so far
--- Keeps: a slot changes in one step; it has no more spots than the feed says in total, nor than it says are open beside
--- the standing bookings made before; a slot that is gone or shrunk still counts who is on it.
+-- Keeps: a slot changes in one step, and not at all where a feed that was made later speaks of it; it has no more spots
+-- than the feed says in total, nor than it says are open beside the standing bookings made before; a slot that is gone or
+-- shrunk still counts who is on it.
 -- Cost: at most 1500 fields and keys are read, or as many as one slot with 1000 spots needs: 2000. A slot is two fields; a
--- number above its spots that it once had is a key; where spots are not open, each spot is a key, and each booking a field.
+-- number above its spots that it once had is a key; two later claims, of 100 at most, count as one; where spots are not
+-- open, each spot is a key, and each booking a field.
 -- Rights: TIME; HMGET HDEL HSET PEXPIREAT spots; HMGET HLEN HINCRBY PEXPIRE stage; HMGET HDEL HSET inventory; MGET slot;
 --   HMGET booking; EXISTS DEL full.
 -- Promises: nothing.
@@ -39,6 +42,9 @@
 --@include highest_in_use
 --@include full_key_of
 --@include is_known_full
+--@include read_order
+--@include later_claims
+--@include is_claimed
 --@include write_fields
 
 local spots_key = KEYS[1]
@@ -53,16 +59,17 @@ local slots = ARGV[6]
 local slot_prefix = ARGV[7]
 local booking_prefix = ARGV[8]
 local repeat_ms = ARGV[9]
+local day_start_s = tonumber(ARGV[10])
 
 local now = now_ms()
 
-local known = read_record(inventory_key, 'day:' .. day, 'dropping')
-local known_from_ms = tonumber((known[1] or '0'):match('^%d+'))
+local known = read_record(inventory_key, 'day:' .. day, 'dropping', 'order')
+local newest_ms, whole_ms, of_day = read_order(known[1])
 if keep_until_ms <= now then
   return {'day_over'}
-elseif known_from_ms > generated_at_ms then
+elseif whole_ms > generated_at_ms then
   return {'older_feed'}
-elseif known_from_ms < generated_at_ms or known[2] then
+elseif newest_ms < generated_at_ms or known[2] then
   return {'dropped'}
 elseif redis.call('HLEN', stage_key) ~= staged_slots + 1 then
   return {'stage_incomplete'}
@@ -84,16 +91,20 @@ local function count_booked_before(spot_stem, highest, enough)
   return count, in_use
 end
 
+local later = later_claims(of_day, known[3] or '', day_start_s, generated_at_ms)
 local names = each_line(slots)
 local stored, staged = read_fields(spots_key, names), read_fields(stage_key, names)
 local gone, kept, full_keys, services, removed, done, cost = {}, {}, {}, {}, 0, 0, 0
 for place, slot in ipairs(names) do
   local spot_stem, entry, listed = slot_prefix .. slot .. '#', stored[place], staged[place]
+  if is_claimed(later, slot) then
+    entry, listed = nil, nil
+  end
   local bound, total, open = (listed or ' 0 0'):match('^(.-)(%d+) (%d+)')
   local before, highest = (entry or '0 0'):match('^(%d+) (%d+)$')
   local spots, spots_before, open_spots = tonumber(total), tonumber(before), tonumber(open)
   highest = tonumber(highest)
-  local reads = 8 + (open_spots < spots and 2 * math.max(highest, spots) or math.max(0, highest - spots))
+  local reads = 8 + #later / 2 + (open_spots < spots and 2 * math.max(highest, spots) or math.max(0, highest - spots))
   if done > 0 and cost + reads > 1500 then
     break
   end

@@ -28,11 +28,18 @@ class ReferenceInventory:
     found: dict[Slot, tuple[int, int]] = field(default_factory=dict)
     """The spots of a slot, and the highest number that it has, or that is in use since it had."""
     days: dict[Day, int] = field(default_factory=dict)
-    """When the feed was made that a day is known from, in epoch milliseconds."""
+    """When the newest feed was made that says anything of a day, in epoch milliseconds."""
+    whole: dict[Day, int] = field(default_factory=dict)
+    """When the newest feed was made that says all of a day."""
+    claims: dict[str, list[tuple[int, Scope]]] = field(default_factory=dict)
+    """Of each merchant: when feeds were made, and what of the merchant they were complete for."""
     services: dict[tuple[str, str], int] = field(default_factory=dict)
     """Until when a service of a merchant is known."""
     left_out: dict[str, tuple[int, int]] = field(default_factory=dict)
-    """Of merchants: when the latest complete feed was made that does not list them; until when."""
+    """Of merchants: when the latest feed was made that says all of them, on every day; until when.
+
+    0 where there is none, and one that says a part of them, on every day.
+    """
     complete_ms: int = 0
     """When the latest complete feed was made."""
 
@@ -58,7 +65,12 @@ class ReferenceInventory:
         """Drop what Redis would have dropped."""
         self.days = {day: at for day, at in self.days.items() if now_ms <= self.end_of(day)}
         self.services = {name: at for name, at in self.services.items() if now_ms <= at}
-        self.left_out = {name: it for name, it in self.left_out.items() if now_ms <= it[1]}
+        known = {merchant_id for merchant_id, _ in self.days}
+        self.left_out = {
+            name: it for name, it in self.left_out.items() if now_ms <= it[1] or name in known
+        }
+        self.claims = {name: it for name, it in self.claims.items() if self.knows(name)}
+        self.whole = {day: at for day, at in self.whole.items() if day in self.days}
         self.found = {s: it for s, it in self.found.items() if now_ms <= self.end_of(day_of(s))}
 
     def leave_out(
@@ -88,7 +100,33 @@ class ReferenceInventory:
         """Return when the latest feed was made that says what there is on a day."""
         if not self.knows(day[0]):
             return self.complete_ms
-        return max(self.days.get(day, 0), self.left_out.get(day[0], (0, 0))[0])
+        return max(self.whole.get(day, 0), self.left_out.get(day[0], (0, 0))[0])
+
+    def _later(self, merchant_id: str, generated_at_ms: int) -> list[Scope]:
+        """Return what feeds that were made later are complete for."""
+        claims = self.claims.get(merchant_id, ())
+        return [scope for made_ms, scope in claims if made_ms > generated_at_ms]
+
+    def _note_order(
+        self,
+        merchant_id: str,
+        scopes: list[Scope],
+        listed: list[Day],
+        generated_at_ms: int,
+        now_ms: int,
+    ) -> None:
+        """Keep what a feed is complete for in mind, if the merchant is known or about to be."""
+        until_ms = max(map(self.end_of, [*listed, (merchant_id, generated_at_ms // DAY_MS)]))
+        if not self.knows(merchant_id) and (
+            not listed or until_ms <= now_ms or self.complete_ms > generated_at_ms
+        ):
+            return
+        made_ms, end_ms = self.left_out.get(merchant_id, (0, 0))
+        if Scope(merchant_id) in scopes:
+            made_ms = max(made_ms, generated_at_ms)
+        if not all(map(_is_of_one_day, scopes)):
+            self.left_out[merchant_id] = made_ms, max(end_ms, until_ms)
+        self.claims.setdefault(merchant_id, []).extend((generated_at_ms, it) for it in scopes)
 
     def replace(
         self,
@@ -108,23 +146,50 @@ class ReferenceInventory:
                     listed.setdefault(
                         slot, replace(item, slot=slot, spots_total=total, spots_open=spots_open)
                     )
-        named = {day_of(slot) for slot in listed}
-        known = {day for day in named if day[0] not in only_lower} | set(self.days)
+        named = {day_of(slot) for slot in listed if slot.merchant_id not in only_lower}
+        of_one_day = {
+            (it.merchant_id, (it.from_s or 0) * 1000 // DAY_MS)
+            for it in scopes
+            if self.knows(it.merchant_id)
+            and it.merchant_id not in only_lower
+            and _is_of_one_day(it)
+        }
+        for merchant_id in {scope.merchant_id for scope in scopes}:
+            of_merchant = [scope for scope in scopes if scope.merchant_id == merchant_id]
+            days = [day for day in named if day[0] == merchant_id]
+            self._note_order(merchant_id, of_merchant, days, generated_at_ms, store.now_ms)
+        known = named | of_one_day | set(self.days)
         for day in sorted(known):
-            of_day = [scope for scope in scopes if scope.merchant_id == day[0]]
-            is_spoken_of = any(
-                scope.meets(day[1] * DAY_MS // 1000, (day[1] + 1) * DAY_MS // 1000)
-                for scope in of_day
+            bounds = day[1] * DAY_MS // 1000, (day[1] + 1) * DAY_MS // 1000
+            of_day = [it for it in scopes if it.merchant_id == day[0] and it.meets(*bounds)]
+            later = self._later(day[0], generated_at_ms)
+            is_left = self._newest_ms(day) > generated_at_ms or all(
+                any(_covers(one, other, bounds) for one in later) for other in of_day
             )
-            is_newer = self._newest_ms(day) <= generated_at_ms
-            if is_spoken_of and is_newer and self.end_of(day) > store.now_ms:
-                only_lowers = day[0] in only_lower
-                if not only_lowers:
-                    self._remove(store, day, of_day, listed)
-                for slot, said in listed.items():
-                    if day_of(slot) == day:
-                        self._set(store, said, generated_at_ms, only_lowers=only_lowers)
-                self.days[day] = generated_at_ms
+            if not is_left and self.end_of(day) > store.now_ms:
+                self._replace_day(store, day, of_day, listed, generated_at_ms, only_lower)
+                self.days[day] = max(self.days.get(day, 0), generated_at_ms)
+                if any(_covers(it, Scope(day[0]), bounds) for it in of_day):
+                    self.whole[day] = generated_at_ms
+
+    def _replace_day(
+        self,
+        store: "ReferenceStore",
+        day: Day,
+        scopes: list[Scope],
+        listed: dict[Slot, Availability],
+        generated_at_ms: int,
+        only_lower: Container[str],
+    ) -> None:
+        """Take what a feed says of a day, and leave what later ones speak of."""
+        later = self._later(day[0], generated_at_ms)
+        only_lowers = day[0] in only_lower
+        left = {slot for slot in {*self.found, *listed} if any(it.has(slot) for it in later)}
+        if not only_lowers:
+            self._remove(store, day, scopes, {*listed, *left})
+        for slot, said in listed.items():
+            if day_of(slot) == day and slot not in left:
+                self._set(store, said, generated_at_ms, only_lowers=only_lowers)
 
     def _remove(
         self, store: "ReferenceStore", day: Day, scopes: list[Scope], listed: Container[Slot]
@@ -159,6 +224,24 @@ class ReferenceInventory:
         name = (slot.merchant_id, slot.service_id)
         if not only_lowers:
             self.services[name] = max(self.services.get(name, 0), self.end_of(day_of(slot)))
+
+
+def _is_of_one_day(scope: Scope) -> bool:
+    if scope.from_s is None or scope.to_s is None:
+        return False
+    return scope.from_s * 1000 // DAY_MS == (scope.to_s - 1) * 1000 // DAY_MS
+
+
+def _covers(one: Scope, other: Scope, bounds: tuple[int, int]) -> bool:
+    """Tell whether one scope speaks of everything within bounds that another one speaks of."""
+    names = ("service_id", "duration_s", "staff_id", "room_id", "party_size")
+    named = ((getattr(one, name), getattr(other, name)) for name in names)
+    (one_from, one_to), (from_s, to_s) = (
+        (max(it.from_s or 0, bounds[0]), min(it.to_s or bounds[1], bounds[1]))
+        for it in (one, other)
+    )
+    is_within = one_from <= from_s and to_s <= one_to
+    return is_within and all(mine in (None, its) for mine, its in named)
 
 
 def _highest_in_use(store: "ReferenceStore", slot: Slot, highest: int) -> int:

@@ -9,8 +9,18 @@ from tests.reference_inventory import DAY_MS, ReferenceInventory, day_of
 from leasehold.model.ids import decode_id
 from leasehold.model.inventory import Availability, FeedItem, Scope
 from leasehold.model.lease import CreateLease
+from leasehold.model.slot import Slot
 from leasehold.store import keys
 
+LIMITS = (
+    (),
+    ("soon",),
+    ("later",),
+    ("soon", "later", "elsewhere"),
+    ("service soon",),
+    ("service later", "soon"),
+)
+"""The starts of some slots, or whole services, that a feed may be restricted to."""
 CAPACITIES = (0, 1, 1, 2, 2, 3, 20)
 
 
@@ -40,7 +50,7 @@ class StrictWalk(Walk):
             listed.append(
                 (name, total, min(total, draw(st.sampled_from((0, 1, 20, 20)))), is_bound)
             )
-        limits = draw(st.sampled_from(((), ("soon",), ("later",), ("soon", "later", "elsewhere"))))
+        limits = draw(st.sampled_from(LIMITS))
         only_lower = set(draw(st.sampled_from(((), (), (), (HERE,), (HERE, ELSEWHERE)))))
         age_ms = draw(st.sampled_from(self.feed_age_ms))
         is_complete = self.has_complete_feeds and not limits and draw(st.booleans())
@@ -57,10 +67,9 @@ class StrictWalk(Walk):
     ) -> None:
         """Load slots, complete for the starts of some, or for their merchants."""
         slots = {name: self.slot(name) for name in SLOTS}
-        scopes = [
-            Scope(slots[name].merchant_id, from_s=slots[name].start_s, to_s=slots[name].start_s + 1)
-            for name in limits
-        ] or sorted({Scope(slots[name].merchant_id) for name, *_ in listed}, key=str)
+        scopes = [_limit(slots, name) for name in limits] or sorted(
+            {Scope(slots[name].merchant_id) for name, *_ in listed}, key=str
+        )
         items: list[FeedItem] = [*scopes]
         items += [
             Availability("somewhere", slots[name], total, spots_open, is_ceiling=is_bound)
@@ -95,6 +104,17 @@ class StrictWalk(Walk):
         else:
             self.compare_keys()
 
+    def dump(self) -> dict[str, Key]:
+        """Return every key; how the order of feeds is written follows from what it does."""
+        found = super().dump()
+        for key, (fields, _) in found.items():
+            if key.startswith("inventory:"):
+                fields.pop("order", None)
+                for name in [name for name in fields if name.startswith("day:")]:
+                    newest, *_, until = fields[name].split()
+                    fields[name] = f"{newest} {until}"
+        return found
+
     def expected_keys(self) -> dict[str, Key]:
         """Write the inventory as keys as well."""
         found = super().expected_keys()
@@ -123,7 +143,7 @@ class StrictWalk(Walk):
             fields, all_ends = {"v": "1", **days, **services}, [*ends.values()]
             if merchant_id in inventory.left_out:
                 left_out_ms, until_ms = inventory.left_out[merchant_id]
-                fields["left_out"] = str(left_out_ms)
+                fields |= {"left_out": str(left_out_ms)} if left_out_ms else {}
                 all_ends.append(until_ms)
             found[keys.inventory_key(merchant_id)] = (fields, max(all_ends))
         return found
@@ -170,6 +190,14 @@ class StrictWalk(Walk):
             (spots for slot, (spots, _) in found if keys.spot_key(slot, 1).startswith(f"{key}#")),
             default=0,
         )
+
+
+def _limit(slots: dict[str, Slot], name: str) -> Scope:
+    """Return what a feed is restricted to by the name of a slot: its start, or its service."""
+    slot = slots[name.removeprefix("service ")]
+    if name.startswith("service "):
+        return Scope(slot.merchant_id, service_id=slot.service_id)
+    return Scope(slot.merchant_id, from_s=slot.start_s, to_s=slot.start_s + 1)
 
 
 class StrictFakeWalk(StrictWalk, FakeWalk):

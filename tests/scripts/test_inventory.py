@@ -262,7 +262,7 @@ async def test_a_booking_made_before_the_feed_is_not_counted_twice(
 
 
 async def test_commit_of_an_older_feed_leaves_the_day_as_it_is(strict: Backend) -> None:
-    """Each day of a merchant remembers from when it is known."""
+    """Of two feeds the later one counts, also for a day that it does not list."""
     slot = await strict.slot()
     next_day = replace(slot, start_s=slot.start_s + 86_400)
     await load(strict, {slot: 2}, age_ms=10_000)
@@ -271,8 +271,9 @@ async def test_commit_of_an_older_feed_leaves_the_day_as_it_is(strict: Backend) 
     same = await load(strict, {slot: 3, next_day: 1}, age_ms=0)
 
     day = keys.start_text(slot.start_s).partition("T")[0]
-    assert older.newer == [f"{strict.merchant} {day}"]
-    assert (older.days, same.days, same.newer) == (1, 2, [])
+    next_date = keys.start_text(next_day.start_s).partition("T")[0]
+    assert older.newer == [f"{strict.merchant} {day}", f"{strict.merchant} {next_date}"]
+    assert (older.days, same.days, same.newer) == (0, 2, [])
     assert await free(strict, slot) == 3
 
 

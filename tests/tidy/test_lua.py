@@ -36,6 +36,7 @@ OUTCOMES = {
     "drop_spots": ["loaded_meanwhile", "emptied"],
     "drop_inventory": ["loaded_meanwhile", "dropped"],
     "note_feed": ["over", "noted"],
+    "note_order": ["merchant_unknown", "older_feed", "noted"],
     "note_shard": ["lost", "noted"],
     "forget_feed": ["forgotten"],
     "beat": list(BeatStatus),

@@ -71,7 +71,9 @@ def load(
     _print_loaded(staged, committed, as_json=as_json)
     for day in committed.newer[:_MOST_LINES]:
         err.print(f"{day} stays as it is: a later feed is stored.", style="yellow")
-    if staged.fault_count or committed.newer:
+    for day in committed.newer_in_part[:_MOST_LINES]:
+        err.print(f"{day} stays in part as it is: later feeds speak of that.", style="yellow")
+    if staged.fault_count or committed.newer or committed.newer_in_part:
         raise typer.Exit(REFUSED)
 
 

@@ -199,6 +199,8 @@ class Staged:
 class Committed:
     """What became of a feed."""
 
+    left_out: set[str] = field(default_factory=set)
+    """Merchants that the feed closes, because it is complete and does not list them."""
     days: int = 0
     """Merchants' days that are now as the feed says."""
     removed: int = 0
@@ -209,6 +211,29 @@ class Committed:
     """Merchants whose slots are gone because a complete feed does not list them."""
     newer: list[str] = field(default_factory=list)
     """Merchants' days that stay as they are, because a later feed said so."""
+    newer_in_part: list[str] = field(default_factory=list)
+    """Merchants' days of which some slots stay as they are, because a later feed said so."""
+
+    def note(
+        self, merchant_id: str, day: str, status: CommitStatus, removed: int, in_part: bool
+    ) -> None:
+        """Count what became of a merchant's day; raises FeedError when no more can be done."""
+        match status:
+            case CommitStatus.COMMITTED:
+                self.days += 1
+                self.removed += removed
+                if removed and merchant_id in self.left_out:
+                    self.closed.add(merchant_id)
+                if in_part:
+                    self.newer_in_part.append(f"{merchant_id} {day}")
+            case CommitStatus.DAY_OVER:
+                self.over += 1
+            case CommitStatus.OLDER_FEED:
+                self.newer.append(f"{merchant_id} {day}")
+            case CommitStatus.DROPPED:
+                raise FeedError("The inventory was dropped meanwhile; load the feed again.")
+            case CommitStatus.STAGE_INCOMPLETE:
+                raise FeedError("What was staged of the feed has ended; load it again.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from leasehold.model.deadline import Deadline
+from leasehold.model.ids import encode_id
 from leasehold.model.inventory import CommitStatus, FeedError, Scope, Staged
 from leasehold.store import keys, scripts
 from leasehold.store.hash_pages import read_hash
@@ -16,6 +17,7 @@ DAY_MS = 86_400_000
 _CALL_TIMEOUT_S = 30
 _SLOTS_AT_ONCE = 100
 _FIELDS_AT_ONCE = 100
+_MERCHANTS_AT_ONCE = 4
 _STAGE_REPEAT_MS = 2 * _CALL_TIMEOUT_S * 1000
 # Each of a day's slots is held against each restriction; other callers are served in between.
 _CHECKS_AT_ONCE = 1000
@@ -31,6 +33,11 @@ class Day:
     perhaps_over: list[str]
     """Fields of the merchant's inventory that seem to have ended."""
 
+    @property
+    def start_s(self) -> int:
+        """Return when the day begins, epoch seconds."""
+        return start_ms(self.day) // 1000
+
 
 class InventorySteps:
     """Commits days, drops merchants; an interrupted change may be repeated from its beginning."""
@@ -40,6 +47,7 @@ class InventorySteps:
         self._retention_ms = retention_ms
         self._begin_commit = scripts.load("begin_commit")
         self._commit_spots = scripts.load("commit_spots")
+        self._note_order = scripts.load("note_order")
         self._leave_out = scripts.load("leave_out")
         self._begin_drop = scripts.load("begin_drop")
         self._drop_spots = scripts.load("drop_spots")
@@ -47,8 +55,10 @@ class InventorySteps:
 
     async def commit_day(
         self, one: Day, staged: Staged, generated_at_ms: int, complete_ms: int
-    ) -> tuple[CommitStatus, int]:
+    ) -> tuple[CommitStatus, int, bool]:
         """Make a day what was staged; return how that ended, and how many slots are gone.
+
+        And whether later feeds speak of some of its slots, which stay as they are.
 
         ``complete_ms`` is when the latest complete feed was made, read after all was staged.
 
@@ -66,11 +76,18 @@ class InventorySteps:
         status, *begun = await self._link.run(
             self._begin_commit,
             [keys.inventory_key(one.merchant_id), stage_key, spots_key],
-            [*about, _lines(one.perhaps_over), _STAGE_REPEAT_MS, complete_ms],
+            [
+                *about,
+                _lines(one.perhaps_over),
+                _STAGE_REPEAT_MS,
+                complete_ms,
+                *_claims_of_day(one, generated_at_ms),
+                one.start_s,
+            ],
             deadline(),
         )
         if not begun:
-            return CommitStatus(status), 0
+            return CommitStatus(status), 0, False
         only_lowers = one.merchant_id in staged.only_lower
         stored = await self._read(spots_key, begun[0])
         meant = await _in_scope(one, stored)
@@ -81,7 +98,33 @@ class InventorySteps:
             slots = [slot for slot in listed if slot != "removed"]
             outcome, opened = await self._commit(one, stage_key, about, "open", slots)
             removed = max(removed, opened)
-        return outcome, removed
+        return outcome, removed, begun[1] == 1
+
+    async def note_orders(self, staged: Staged, generated_at_ms: int, complete_ms: int) -> None:
+        """Keep earlier feeds from adding what a feed speaks of and does not list, on any day."""
+        names = list(staged.scopes)
+        for first in range(0, len(names), _MERCHANTS_AT_ONCE):
+            some = names[first : first + _MERCHANTS_AT_ONCE]
+            calls = [self._note_of(name, staged, generated_at_ms, complete_ms) for name in some]
+            await asyncio.gather(*calls)
+
+    async def _note_of(
+        self, merchant_id: str, staged: Staged, generated_at_ms: int, complete_ms: int
+    ) -> None:
+        days = [day for name, day in staged.slots_by_day if name == merchant_id]
+        is_listed = bool(days) and merchant_id not in staged.only_lower
+        days.append(keys.start_text(generated_at_ms // 1000).partition("T")[0])
+        about: list[str | int] = [generated_at_ms, self.keep_until_ms(max(days))]
+        scopes = [it for it in staged.scopes[merchant_id] if not _is_of_one_day(it)]
+        for first in range(0, len(scopes), _FIELDS_AT_ONCE):
+            some = scopes[first : first + _FIELDS_AT_ONCE]
+            claims = _lines(_claim(it, generated_at_ms, it.from_s, it.to_s) for it in some)
+            await self._link.run(
+                self._note_order,
+                [keys.inventory_key(merchant_id)],
+                [claims, *about, int(is_listed), complete_ms],
+                deadline(),
+            )
 
     async def leave_out(self, merchant_id: str, until_ms: int, generated_at_ms: int) -> None:
         """Keep a merchant and its services known, and keep earlier feeds from adding to them."""
@@ -132,7 +175,8 @@ class InventorySteps:
         done = removed = 0
         while done < len(slots):
             some = _lines(slots[done : done + _SLOTS_AT_ONCE])
-            arguments: list[str | int] = [*about, step, some, *prefixes, _STAGE_REPEAT_MS]
+            arguments: list[str | int] = [*about, step, some, *prefixes]
+            arguments += [_STAGE_REPEAT_MS, one.start_s]
             status, *told = await self._link.run(
                 self._commit_spots, key_names, arguments, deadline()
             )
@@ -169,6 +213,51 @@ def deadline() -> Deadline:
 def start_ms(day: str) -> int:
     """Return when a UTC day begins, epoch milliseconds."""
     return int(datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp()) * 1000
+
+
+def _is_of_one_day(scope: Scope) -> bool:
+    """Tell whether all starts of a scope are of one UTC day."""
+    day_s = DAY_MS // 1000
+    if scope.from_s is None or scope.to_s is None:
+        return False
+    return scope.from_s // day_s == (scope.to_s - 1) // day_s
+
+
+def days_of(scopes: Iterable[Scope]) -> set[str]:
+    """Return the UTC days of those scopes that are of one day."""
+    starts = (scope.from_s for scope in scopes if _is_of_one_day(scope))
+    return {keys.start_text(start_s or 0).partition("T")[0] for start_s in starts}
+
+
+def _claims_of_day(one: Day, generated_at_ms: int) -> tuple[str, str]:
+    """Return what a feed is complete for on a day, and what of it the day alone remembers."""
+    every, kept = [], []
+    end_s = one.start_s + DAY_MS // 1000
+    for scope in one.scopes:
+        begins, ends = scope.from_s or 0, scope.to_s or end_s
+        from_s = begins - one.start_s if begins > one.start_s else None
+        to_s = ends - one.start_s if ends < end_s else None
+        claim = _claim(scope, generated_at_ms, from_s, to_s)
+        every.append(claim)
+        is_whole = claim.endswith(",*" * 7)
+        if is_whole or _is_of_one_day(scope):
+            kept.append(claim)
+    return _lines(every), _lines(kept)
+
+
+def _claim(scope: Scope, generated_at_ms: int, from_s: int | None, to_s: int | None) -> str:
+    """Write what a feed is complete for, and when it was made; see lua/README.md."""
+    ids = (scope.staff_id, scope.room_id)
+    parts = (
+        generated_at_ms,
+        scope.service_id and encode_id(scope.service_id),
+        from_s,
+        to_s,
+        scope.duration_s and keys.duration_text(scope.duration_s),
+        *(name and encode_id(name) for name in ids),
+        scope.party_size,
+    )
+    return ",".join("*" if part is None else str(part) for part in parts)
 
 
 def _interrupted(merchant_id: str) -> FeedError:

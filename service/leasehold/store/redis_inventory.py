@@ -22,7 +22,14 @@ from leasehold.model.inventory import (
 )
 from leasehold.store import keys, layout, scripts
 from leasehold.store.hash_pages import read_hash
-from leasehold.store.inventory_steps import DAY_MS, Day, InventorySteps, deadline, start_ms
+from leasehold.store.inventory_steps import (
+    DAY_MS,
+    Day,
+    InventorySteps,
+    days_of,
+    deadline,
+    start_ms,
+)
 from leasehold.store.link import Link
 from leasehold.store.presence import note_shards
 from leasehold.store.unlisted import INVENTORIES, Limits, UnlistedMerchants, known_merchants
@@ -110,28 +117,18 @@ class RedisInventory:
             raise FeedError("The feed says that it was made in the future (generation_timestamp).")
         complete_ms = await self._unlisted.latest_ms()
         await self._unlisted.close(staged, generated_at_ms)
-        committed, last_day, wanted = Committed(), "", await self._days_of(staged, now_ms)
+        committed, last_day = Committed(staged.left_out), ""
+        wanted = await self._days_of(staged, now_ms)
+        await self._steps.note_orders(staged, generated_at_ms, complete_ms)
         for first in range(0, len(wanted), _AT_ONCE):
             some = wanted[first : first + _AT_ONCE]
             calls = [
                 self._steps.commit_day(one, staged, generated_at_ms, complete_ms) for one in some
             ]
-            for one, (status, removed) in zip(some, await asyncio.gather(*calls), strict=True):
-                match status:
-                    case CommitStatus.COMMITTED:
-                        committed.days += 1
-                        committed.removed += removed
-                        if removed and one.merchant_id in staged.left_out:
-                            committed.closed.add(one.merchant_id)
-                        last_day = max(last_day, one.day)
-                    case CommitStatus.DAY_OVER:
-                        committed.over += 1
-                    case CommitStatus.OLDER_FEED:
-                        committed.newer.append(f"{one.merchant_id} {one.day}")
-                    case CommitStatus.DROPPED:
-                        raise FeedError("The inventory was dropped meanwhile; load the feed again.")
-                    case CommitStatus.STAGE_INCOMPLETE:
-                        raise FeedError("What was staged of the feed has ended; load it again.")
+            for one, ended in zip(some, await asyncio.gather(*calls), strict=True):
+                committed.note(one.merchant_id, one.day, *ended)
+                if ended[0] is CommitStatus.COMMITTED:
+                    last_day = max(last_day, one.day)
             progress(first + len(some), len(wanted))
         if last_day:
             notes = await note_shards(self._link, staged.scopes, deadline())
@@ -245,7 +242,8 @@ class RedisInventory:
             fields = await self._known(merchant_id)
             known = {field.removeprefix("day:") for field in fields if field.startswith("day:")}
             over = [name for name, value in fields.items() if _has_ended(name, value, now_ms)]
-            for day in sorted(known | listed[merchant_id]):
+            named = set() if merchant_id in staged.only_lower or not fields else days_of(scopes)
+            for day in sorted(known | listed[merchant_id] | named):
                 start_s = start_ms(day) // 1000
                 of_day = [it for it in scopes if it.meets(start_s, start_s + DAY_MS // 1000)]
                 if len(of_day) > _MOST_SCOPES:

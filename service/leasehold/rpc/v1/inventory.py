@@ -68,7 +68,7 @@ class InventoryServicer(pb_grpc.InventoryServiceServicer):
             removed=committed.removed,
             days=committed.days,
             days_over=committed.over,
-            days_newer=committed.newer,
+            days_newer=sorted(committed.newer + committed.newer_in_part),
             closed_merchants=sorted(committed.closed),
         )
 
