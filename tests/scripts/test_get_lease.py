@@ -1,8 +1,11 @@
 """get_lease.lua, inspect_slot.lua and lists of leases, the same on every store."""
 
+from dataclasses import replace
+
 import pytest
 from tests.backends import Backend, soon
 from tests.bookings import book
+from tests.store_steps import load
 
 from leasehold.model import ids
 from leasehold.model.operators import (
@@ -104,6 +107,7 @@ async def test_inspect_slot_of_a_strict_inventory_tells_what_is_not_there(
     backend.is_strict = True
     slot, status = await backend.slot(), InspectSlotStatus
     inspect = backend.leases().inspect_slot
+    await load(backend.inventory(), replace(slot, merchant_id=f"beside {backend.merchant}"))
     assert (await inspect(slot, soon())).status is status.MERCHANT_UNKNOWN
     day = keys.slot_text(slot).split(":", 1)[1].partition("T")[0]
     await backend.redis.hset(keys.inventory_key(backend.merchant), "service:shave", "1")

@@ -178,7 +178,8 @@ async def test_commit_that_breaks_off_leaves_fewer_slots_never_more(
         await strict.inventory().commit(staged, made_ms, lambda *_: None)
         assert await stored(strict, slots) == after
 
-    assert {tuple(before), (0, 1, 1, 1, 0, 0), tuple(after)} == states
+    # Where the key `feed` is the last step, a commit may break off when all slots are done.
+    assert states - {tuple(after)} == {tuple(before), (0, 1, 1, 1, 0, 0)}
 
 
 async def test_commit_and_drop_sent_again_at_each_step_count_what_is_gone_once(
