@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from tests.callers import calls_of, load, until
 from tests.envoy import balancing
+from tests.proxies import program, proxying
 from tests.servers import RedisServer, free_port
 from tests.service import Service
 from tests.tls import House, house
@@ -45,3 +46,28 @@ async def test_kill_behind_envoy_loses_only_calls_that_were_on_their_way(
     kinds = {failure.rpartition("reset reason: ")[2] for failure in callers.failures}
     assert kinds <= {"connection termination"}, callers.failures
     assert len(callers.failures) <= CALLERS
+
+
+@pytest.mark.parametrize("name", ["nginx", "haproxy"])
+async def test_kill_behind_a_proxy_loses_only_calls_that_were_on_their_way(
+    name: str, at_home: House, valkey: RedisServer, tmp_path: Path
+) -> None:
+    """Nginx and HAProxy try a refused connection elsewhere, as Envoy does."""
+    program(name)
+    own = at_home.clients.issue("proxy.internal")
+    settings = {"REDIS_URL": valkey.url, **at_home.settings(), "TLS_CLIENT_NAMES": "proxy.internal"}
+    services = [Service(**settings) for _ in range(2)]
+    try:
+        for service in services:
+            await asyncio.to_thread(service.wait_until_serving)
+        with proxying(name, at_home, own, services, tmp_path) as address:
+            credentials = at_home.credentials(at_home.partner)
+            async with load(address, f"m-{name}", credentials, count=CALLERS) as callers:
+                await until("both serve", lambda: all(calls_of(each) > 20 for each in services))
+                services[0].process.send_signal(signal.SIGKILL)
+                served = callers.served
+                await until("the other serves", lambda: callers.served > served + 200)
+    finally:
+        for service in services:
+            service.close()
+    assert len(callers.failures) <= CALLERS, callers.failures
