@@ -78,11 +78,18 @@ class Doctor:
         found = await safety.look(self._link, _deadline(), self._replica_acks, asks_config=True)
         slots = LongSlots(self._link, self._max_slot_s, most_pages=math.inf)
         found += [*await self._markers(), await slots.look(_deadline())]
-        found.append(await self._user_key_mark.look(_deadline()))
+        found.append(await self._users())
         if not self._is_strict:
             return [*found, Finding(feed_ages.NAME, "ok", "inventory is open, and needs no feed")]
         feeds = feed_ages.FeedAgeWatch(self._link, most_pages=math.inf, most_merchants=math.inf)
         return [*found, (await feeds.look(_deadline())).finding]
+
+    async def _users(self) -> Finding:
+        """Tell which key digests users; that its shard is away is told by that of the cluster."""
+        try:
+            return await self._user_key_mark.look(_deadline())
+        except StoreUnavailableError as error:
+            return Finding("users", "warning", f"the key of users is not known: {error}")
 
     async def lacking(self) -> dict[str, list[str]]:
         """Return the rules that the store's user lacks for this release, by address."""
