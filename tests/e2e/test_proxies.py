@@ -51,7 +51,7 @@ async def quiet(leaving: Service, callers: Load) -> None:
         await until("calls go on", lambda: callers.served >= served + 100)
         return calls_of(leaving) > before
 
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(30):
         while await gets_calls():
             pass
 
