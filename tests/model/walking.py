@@ -10,7 +10,7 @@ from tests.model.walks import Tally, Walk
 
 SHRINKS_FOR_S = 1200
 """How long Hypothesis may take to shrink a walk that fails."""
-_MOST_TIMES = 20
+_MOST_TIMES, _WALKS_MORE = 20, 50
 
 
 def walk(make: Callable[[], Walk], walk_seed: int, *, walks: int, steps: int, **more: Any) -> None:
@@ -33,15 +33,16 @@ def walk(make: Callable[[], Walk], walk_seed: int, *, walks: int, steps: int, **
 def walk_until(
     make: Callable[[Tally], Walk], walk_seed: int, walks: int, answers: set[str]
 ) -> Tally:
-    """Walk so many times, and as often again until each of the answers has been met.
+    """Walk so many times, and on until each of the answers has been met.
 
     Some answers need a chain of steps that chance seldom makes.
     """
     tally = Tally()
-    for again in range(_MOST_TIMES):
-        walk(lambda: make(tally), walk_seed + again, walks=walks, steps=100)
+    walk(lambda: make(tally), walk_seed, walks=walks, steps=100)
+    for more in range(1, _MOST_TIMES):
         if tally.keys() >= answers:
             break
+        walk(lambda: make(tally), walk_seed + more, walks=_WALKS_MORE, steps=100)
     print(*sorted(tally.items()), sep="\n")
     assert tally.keys() >= answers
     return tally
