@@ -20,3 +20,10 @@ def test_every_number_in_the_tests_is_in_the_document() -> None:
     listed = set(re.findall(r"^\| (\d+) \|", DOCUMENT, re.MULTILINE))
     for path in (ROOT / "tests").rglob("test_*.py"):
         assert set(re.findall(r"\(failure mode (\d+)\)", path.read_text())) <= listed, path
+
+
+def test_failure_modes_stand_in_order_and_once() -> None:
+    """Other documents refer to a row by its number."""
+    numbers = [int(number) for number in re.findall(r"^\| (\d+) \|", DOCUMENT, re.MULTILINE)]
+
+    assert numbers == sorted(set(numbers))
