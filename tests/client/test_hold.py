@@ -1,4 +1,6 @@
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import pytest
@@ -13,7 +15,7 @@ from tests.clients import (
     port_of,
     slot_of,
 )
-from tests.proxy import proxy_to
+from tests.proxy import Proxy, proxy_to
 from tests.service import Service
 
 from leasehold.client import (
@@ -45,6 +47,21 @@ async def leases_of(service: Service, merchant: str) -> list[ShownLease]:
         while not (found := [each async for each in operators.list_leases(merchant)]):
             await asyncio.sleep(0.01)
     return found
+
+
+@asynccontextmanager
+async def without_answers(service: Service) -> AsyncIterator[tuple[Client, Proxy]]:
+    """Yield a client that gets no answer to its calls, and what keeps its calls to operators."""
+    async with proxy_to(port_of(service.told["operator_listen"])) as proxy:
+        operators = Operators(f"127.0.0.1:{proxy.port}", timeout_s=30)
+        async with (
+            proxy_to(port_of(service.address)) as partners,
+            Client(f"127.0.0.1:{partners.port}", operators=operators, timeout_s=1) as client,
+        ):
+            await client.check_availability(slot_of("connected"))
+            partners.hold_replies()
+            proxy.hold()
+            yield client, proxy
 
 
 async def test_hold_is_given_back_on_leaving(service: Service) -> None:
@@ -162,22 +179,14 @@ async def test_hold_cancelled_while_create_lease_is_on_its_way_holds_nothing(
 async def test_hold_cancelled_without_an_answer_ends_within_its_time(service: Service) -> None:
     """CancelledError waits for the release as long as for an answer, and closing for the rest."""
     slot = slot_of("gia", "salon-gia")
-    async with proxy_to(port_of(service.told["operator_listen"])) as proxy:
-        operators = Operators(f"127.0.0.1:{proxy.port}", timeout_s=30)
-        async with (
-            proxy_to(port_of(service.address)) as partners,
-            Client(f"127.0.0.1:{partners.port}", operators=operators, timeout_s=1) as client,
-        ):
-            await client.check_availability(slot)
-            partners.hold_replies()
-            proxy.hold()
-            asking = asyncio.create_task(client.hold(slot, FIVE_MINUTES).__aenter__())
-            (lease,) = await leases_of(service, "salon-gia")
-            asking.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await asking
-            assert (await shown(service, lease.lease_id)).state is LeaseState.HELD
-            proxy.release()
+    async with without_answers(service) as (client, proxy):
+        asking = asyncio.create_task(client.hold(slot, FIVE_MINUTES).__aenter__())
+        (lease,) = await leases_of(service, "salon-gia")
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        assert (await shown(service, lease.lease_id)).state is LeaseState.HELD
+        proxy.release()
     assert (await shown(service, lease.lease_id)).state is LeaseState.RELEASED
 
 
@@ -207,21 +216,13 @@ async def test_hold_that_was_never_sent_asks_for_no_release(
 async def test_hold_without_an_answer_waits_for_no_release(service: Service) -> None:
     """The time of the call is kept: its error comes before the release, which goes on."""
     slot = slot_of("iva", "salon-iva")
-    async with proxy_to(port_of(service.told["operator_listen"])) as proxy:
-        operators = Operators(f"127.0.0.1:{proxy.port}", timeout_s=30)
-        async with (
-            proxy_to(port_of(service.address)) as partners,
-            Client(f"127.0.0.1:{partners.port}", operators=operators, timeout_s=1) as client,
-        ):
-            await client.check_availability(slot)
-            partners.hold_replies()
-            proxy.hold()
-            with pytest.raises(NoAnswerError) as caught:
-                await client.hold(slot, FIVE_MINUTES).__aenter__()
-            assert caught.value.may_have_arrived
-            (lease,) = await leases_of(service, "salon-iva")
-            assert lease.state is LeaseState.HELD
-            proxy.release()
+    async with without_answers(service) as (client, proxy):
+        with pytest.raises(NoAnswerError) as caught:
+            await client.hold(slot, FIVE_MINUTES).__aenter__()
+        assert caught.value.may_have_arrived
+        (lease,) = await leases_of(service, "salon-iva")
+        assert lease.state is LeaseState.HELD
+        proxy.release()
     assert (await shown(service, lease.lease_id)).state is LeaseState.RELEASED
 
 

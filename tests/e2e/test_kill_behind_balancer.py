@@ -5,7 +5,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from tests.callers import calls_of, load, until
+from tests.callers import Load, calls_of, load, until
 from tests.envoy import balancing
 from tests.proxies import program, proxying
 from tests.servers import RedisServer, free_port
@@ -19,6 +19,14 @@ CALLERS = 8
 def at_home(tmp_path_factory: pytest.TempPathFactory) -> House:
     """The authorities of this file's tests."""
     return house(tmp_path_factory.mktemp("house"))
+
+
+async def kill_the_first(services: list[Service], callers: Load) -> None:
+    """Kill one of two processes that both serve, and wait until the other has served some calls."""
+    await until("both serve", lambda: all(calls_of(each) > 20 for each in services))
+    services[0].process.send_signal(signal.SIGKILL)
+    served = callers.served
+    await until("the other serves", lambda: callers.served > served + 200)
 
 
 async def test_kill_behind_envoy_loses_only_calls_that_were_on_their_way(
@@ -36,10 +44,7 @@ async def test_kill_behind_envoy_loses_only_calls_that_were_on_their_way(
         with balancing(at_home, own, [*addresses, addresses[1]], tmp_path) as balancer:
             credentials = at_home.credentials(at_home.partner)
             async with load(balancer.address, "m-kill", credentials, count=CALLERS) as callers:
-                await until("both serve", lambda: all(calls_of(each) > 20 for each in services))
-                services[0].process.send_signal(signal.SIGKILL)
-                served = callers.served
-                await until("the other serves", lambda: callers.served > served + 200)
+                await kill_the_first(services, callers)
     finally:
         for service in services:
             service.close()
@@ -63,10 +68,7 @@ async def test_kill_behind_a_proxy_loses_only_calls_that_were_on_their_way(
         with proxying(name, at_home, own, services, tmp_path) as address:
             credentials = at_home.credentials(at_home.partner)
             async with load(address, f"m-{name}", credentials, count=CALLERS) as callers:
-                await until("both serve", lambda: all(calls_of(each) > 20 for each in services))
-                services[0].process.send_signal(signal.SIGKILL)
-                served = callers.served
-                await until("the other serves", lambda: callers.served > served + 200)
+                await kill_the_first(services, callers)
     finally:
         for service in services:
             service.close()
