@@ -12,7 +12,7 @@ from leasehold.store import layout
 from leasehold.store.findings import of_those_that_answer
 from leasehold.store.hash_pages import read_hash
 from leasehold.store.link import Link
-from leasehold.store.safety import Shard
+from leasehold.store.safety import Shard, shards_of
 
 NAME = "feeds"
 OLD_MS = 26 * 3_600_000
@@ -68,10 +68,7 @@ class FeedAgeWatch:
         Raises as Link.run does when no shard answers. That a shard is away is told by the finding
         of the cluster.
         """
-        shards = [
-            Shard(self._link, node, tag)
-            for tag, node in (await self._link.shards(deadline)).items()
-        ]
+        shards = await shards_of(self._link, deadline)
         looks = {shard.tag: self._look_at(shard, deadline) for shard in shards}
         told = await of_those_that_answer(looks)
         if not all(told.values()):

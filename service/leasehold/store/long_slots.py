@@ -8,7 +8,7 @@ from leasehold.model.finding import Finding
 from leasehold.store import keys
 from leasehold.store.findings import of_those_that_answer
 from leasehold.store.link import Link
-from leasehold.store.safety import Shard
+from leasehold.store.safety import Shard, shards_of
 
 NAME = "slots"
 _NAMES_A_PAGE = 500
@@ -51,10 +51,7 @@ class LongSlots:
         Raises as Link.run does when no shard answers. That a shard is away is told by the finding
         of the cluster.
         """
-        shards = [
-            Shard(self._link, node, tag)
-            for tag, node in (await self._link.shards(deadline)).items()
-        ]
+        shards = await shards_of(self._link, deadline)
         looks = {shard.tag: self._look_at(shard, deadline) for shard in shards}
         if not all((await of_those_that_answer(looks)).values()):
             return Finding(NAME, "warning", "unknown: SCAN is not allowed")

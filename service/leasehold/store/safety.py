@@ -44,6 +44,11 @@ class Shard:
             raise
 
 
+async def shards_of(link: Link, deadline: Deadline) -> list[Shard]:
+    """Return all primaries; raises as Link.run does."""
+    return [Shard(link, node, tag) for tag, node in (await link.shards(deadline)).items()]
+
+
 @dataclass(frozen=True, slots=True)
 class Told:
     """What a server tells of itself; what it does not is missing, or None."""
@@ -72,7 +77,7 @@ async def look(
 
     Raises as Link.run does when none answers.
     """
-    shards = [Shard(link, node, tag) for tag, node in (await link.shards(deadline)).items()]
+    shards = await shards_of(link, deadline)
     # That a shard is away is told by the finding of the cluster.
     told = await of_those_that_answer(
         {shard.node.address: _ask_all(shard, deadline, asks_config) for shard in shards}
