@@ -8,7 +8,7 @@
 -- Returns {status, ...} in order of precedence:
 --   events_missed              the event that was told last is kept no more; others after it may have gone with it
 --   listed         token page  what to ask after next; the events, oldest first: each its id, and a list of fields and values
--- Keeps: whoever reads every page misses no event, or is told so; the end of a hold is noted once.
+-- Keeps: a reader of every page misses no event, or is told so; the end of a hold is noted once.
 -- Cost: O(most), 3 us an event; 25 us for none. At most fifty ends of holds are noted, at 7 us each.
 -- Rights: TIME; XLEN PTTL XRANGE XADD PEXPIRE events; ZRANGE ZADD ZREM PEXPIRE expiring; HMGET lease; GET PTTL slot.
 -- Promises: nothing.

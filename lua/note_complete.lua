@@ -1,4 +1,4 @@
--- note_complete: no feed that was made before this complete one adds a merchant of whom nothing is known.
+-- note_complete: no feed that was made before this complete one adds a merchant that the store does not know.
 -- KEYS[1]  feed_key  hash  the feeds that were imported last, of whomever
 -- ARGV[1]  generated_at_ms  integer  when the complete feed was made, epoch ms
 -- ARGV[2]  keep_until_ms    integer  when the last day of its inventory ends, epoch ms

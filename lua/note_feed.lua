@@ -1,4 +1,4 @@
--- note_feed: it is known that somebody has an inventory, and from which feed.
+-- note_feed: an inventory was loaded, and it is known from which feed.
 -- KEYS[1]  feed_key  hash  the feed that was imported last, of whomever
 -- ARGV[1]  generated_at_ms  integer  when the feed was made, epoch ms
 -- ARGV[2]  keep_until_ms    integer  when the last day of its inventory ends, epoch ms

@@ -13,7 +13,7 @@ _log = structlog.get_logger()
 
 
 def elapsed_s() -> float:
-    """Return the seconds of a clock that nobody sets, from any beginning."""
+    """Return the seconds of a clock that cannot be set, from any beginning."""
     return time.clock_gettime(_CLOCK)
 
 
@@ -49,7 +49,7 @@ class Reading:
 
 
 class StoreClock:
-    """Compares the clock of one server with one that nobody sets; their offset must stay.
+    """Compares the clock of one server with one that cannot be set; their offset must stay.
 
     Once it has changed by more than ``limit_ms`` nothing that depends on time is safe until the
     clock is back, or ``hold_ms``, the longest lease, has passed: then what was held by the clock of

@@ -2,7 +2,7 @@
 
 A complete feed notes when it was made before it looks for merchants, and looks for those who are
 staged as well. A load looks at that note after it has staged. So of a complete feed and an earlier
-one that lists a merchant of whom nothing is stored, one always sees the other.
+one that lists a merchant that is not stored, one always sees the other.
 """
 
 import asyncio

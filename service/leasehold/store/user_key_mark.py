@@ -11,9 +11,7 @@ from leasehold.store.link import Link
 
 _NAME = "users"
 _SHOWN = 8
-_KEYLESS = (
-    "LEASEHOLD_USER_KEY_FILE has no key: whoever reads the names of keys can try out user ids"
-)
+_KEYLESS = "LEASEHOLD_USER_KEY_FILE has no key: a reader of key names can try out user ids"
 
 
 class MarkUserKeyStatus(StrEnum):
