@@ -23,6 +23,8 @@ except SystemExit:
     pass
 print(json.dumps(sorted(sys.modules)))
 """
+# Without it typer looks for the shell that began this process, which is another one under make.
+OF_NAMED_SHELL = {"_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
 COMPLETE = {"_LEASEHOLD_COMPLETE": "complete_bash"}
 
 
@@ -32,7 +34,7 @@ COMPLETE = {"_LEASEHOLD_COMPLETE": "complete_bash"}
         ("--help", {}, "hold"),
         ("--version", {}, "leasehold 0."),
         ("lease --help", {}, "extend"),
-        ("--show-completion bash", {}, "complete -o default"),
+        ("--show-completion bash", OF_NAMED_SHELL, "complete -o default"),
         ("", {**COMPLETE, "COMP_WORDS": "leasehold inv", "COMP_CWORD": "1"}, "inventory\n"),
         ("", {**COMPLETE, "COMP_WORDS": "leasehold lease e", "COMP_CWORD": "2"}, "extend\n"),
     ],
