@@ -103,7 +103,10 @@ def test_printed_line_installs_the_client(tmp_path: Path) -> None:
     shown = subprocess.run(
         [sys.executable, "-c", "import leasehold.client; print(leasehold.client.__file__)"],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        env={
+            **os.environ,
+            "PYTHONPATH": f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}",
+        },
         check=True,
         capture_output=True,
         text=True,

@@ -40,7 +40,7 @@ def run(site: Path, *arguments: str) -> str:
     """Run Python in the folder, with the wheel's package instead of the checkout's."""
     return subprocess.run(
         [sys.executable, *arguments],
-        env={**os.environ, "PYTHONPATH": str(site)},
+        env={**os.environ, "PYTHONPATH": f"{site}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"},
         cwd=site,
         check=True,
         capture_output=True,
