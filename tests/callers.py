@@ -1,6 +1,7 @@
 """Callers who keep calling while something happens, and never repeat a call that failed."""
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -20,7 +21,8 @@ class Load:
     """Callers who never repeat a call that failed; each holds slots of its own."""
 
     def __init__(self, merchant: str) -> None:
-        self._merchant = merchant
+        # Another test may have called for this merchant, by the same references, on the same store.
+        self._merchant = f"{merchant}-{secrets.token_hex(4)}"
         self.served = 0
         self.failures: list[str] = []
 
